@@ -1,0 +1,108 @@
+"""The command line: train a bundle, evaluate the model, check a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from flight_delays.bundle import load_bundle
+
+# The training half is imported where it is used, so that `check` also works where only the
+# serving half is installed.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code, 0 for success and 1 for a failure told on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; training needs flight-delays[train]", file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flight_delays", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train on 2013 up to a day, write the bundle")
+    train.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the bundle goes to FOLDER/VERSION",
+    )
+    _add_through(train)
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="train up to a day, score every month of 2013")
+    _add_through(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    check = commands.add_parser("check", help="check a bundle as the service does before it serves")
+    check.add_argument("folder", type=Path, metavar="FOLDER")
+    check.add_argument("--sha256", help="digest of bundle.json, obtained elsewhere")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _add_through(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--through",
+        type=_day,
+        default=date(2013, 6, 30),
+        metavar="DAY",
+        help="last day of the training data (default: %(default)s)",
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2013-06-30, found {text!r}"
+        ) from None
+
+
+def _train(options: argparse.Namespace) -> None:
+    from flight_delays.export import train_bundle
+
+    folder = train_bundle(options.out, options.through)
+    print(folder)
+    _report(folder)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from flight_delays.evaluation import by_month, compare_holdouts
+    from flight_delays.flights import load_flights, split_by_day
+    from flight_delays.training import fit, predict
+
+    flights = load_flights()
+    holdouts = compare_holdouts(flights, options.through)
+    window, _ = split_by_day(flights, options.through)
+    print(by_month(flights, predict(fit(window), flights)).round(3).to_string())
+    print(f"\nROC AUC of a random holdout up to {options.through}: {holdouts.random:.3f}")
+    print(f"ROC AUC of all flights after it: {holdouts.following:.3f}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    _report(options.folder, options.sha256)
+
+
+def _report(folder: Path, expected_sha256: str | None = None) -> None:
+    bundle = load_bundle(folder, expected_sha256)
+    info, metrics = bundle.info, bundle.info.metrics
+    print(f"version    {info.version}")
+    print(f"data       {info.data.first} to {info.data.last}, {info.data.rows:,} flights")
+    print(f"validated  {metrics.first} to {metrics.last}, ROC AUC {metrics.roc_auc:.3f}")
+    print(f"golden     {len(info.golden.probabilities)} rows within {info.golden.tolerance:g}")
+    print(f"SHA-256    {bundle.sha256}  bundle.json")
