@@ -293,7 +293,7 @@ def test_a_broken_record_is_kept_aside(home: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_best_score_stays_after_a_worse_attempt(home: Path) -> None:
-    namespace: dict = {}
+    namespace: dict = {"__name__": "__main__"}
     exec(RIGHT, namespace)
     lab.check("mean", namespace=namespace)
     lab.check("mean", namespace={"mean": lambda values: 0})
