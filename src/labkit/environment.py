@@ -223,7 +223,8 @@ def ready(lock: str, here: bool) -> Environment:
         env = Environment.running(lock)
         lacking = missing(lock)
         if lacking:
-            raise SetupError(f"this environment lacks {', '.join(lacking)}: python -m pip install --requirement {lock}")
+            first = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+            raise SetupError(f"this environment lacks {first}: python -m pip install --requirement {lock}")
         if not env.ready():
             install_course(env)
             env.stamp.write_text(json.dumps(env.wanted()), encoding="utf-8")
