@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 LEARNER, TESTER = "requirements.lock", "requirements-test.lock"
-PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+)(?: ; (?P<marker>.*?))? \\$", re.M)
+PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[.*?\])?==(?P<version>[^ ]+)(?: ; (?P<marker>.*?))? \\$", re.M)
 
 
 def project(root: Path) -> dict:
@@ -49,7 +49,7 @@ def test_nothing_is_locked_that_nobody_asked_for(root: Path, lock: str) -> None:
     blocks = re.split(r"\n(?=[A-Za-z0-9])", (root / lock).read_text(encoding="utf-8"))[1:]
     direct = {canonicalize_name(requirement.name) for requirement in wanted(root, lock)}
     for block in blocks:
-        name = canonicalize_name(block.split("==")[0])
+        name = canonicalize_name(re.split(r"\[|==", block)[0])
         if re.search(r"ship-the-model.*\(pyproject\.toml\)", block):
             assert name in direct, f"{lock} pins {name} for pyproject.toml, which does not list it: run `make lock`"
 

@@ -196,7 +196,7 @@ def missing(lock: str) -> list[str]:
     """The names in the lock that the running environment has in another version or not at all."""
     text = (ROOT / lock).read_text(encoding="utf-8")
     lacking = []
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==(\S+) \\$", text, re.M):
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+) \\$", text, re.M):
         found = None
         with contextlib.suppress(metadata.PackageNotFoundError):
             found = metadata.version(name)
@@ -309,7 +309,15 @@ def lock_files(env: Environment, rest: list[str]) -> None:
     for name, extra in ((LEARNER, []), (TESTER, ["--extra", "test", "--constraints", LEARNER])):
         say(f"resolving {name}")
         command = [env.python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
-        command += ["--fork-strategy", "fewest", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
+        command += [
+            "--fork-strategy",
+            "fewest",
+            "--python-version",
+            "3.11",
+            "--generate-hashes",
+            "--no-emit-index-url",
+            "--no-strip-extras",
+        ]
         command += ["--custom-compile-command", "make lock", *extra, *rest, "--output-file", name]
         run(command, f"resolving {name}")
 
