@@ -182,6 +182,11 @@ def test_the_report_is_a_number_to_nbgrader_and_html_to_a_reader() -> None:
     assert "incorrect" in html
 
 
+def test_one_cause_is_told_once() -> None:
+    html = judged("def mean(values):\n    return None")._repr_html_()
+    assert html.count("This is not an array of numbers.") == 1 and "The same as above." in html
+
+
 # The same check over a pipe.
 
 SERVER = """
