@@ -28,6 +28,10 @@ env:
 labs:
 	@"$(PYTHON)" course.py labs $(ARGS)
 
+# make bench-grading: measure; prints a table, writes bench/grading.json
+bench-%:
+	@"$(PYTHON)" course.py bench $* $(ARGS)
+
 # requirements.lock and requirements-test.lock out of pyproject.toml
 lock:
 	@"$(PYTHON)" course.py lock $(ARGS)

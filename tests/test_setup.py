@@ -140,7 +140,15 @@ def test_the_running_environment_holds_what_the_lock_says() -> None:
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_hands_port_and_arguments_on() -> None:
-    command = ["make", "--no-print-directory", "--dry-run", "lab", "PORT=8899", "ARGS=--no-browser", "PYTHON=/a b/python3"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "lab",
+        "PORT=8899",
+        "ARGS=--no-browser",
+        "PYTHON=/a b/python3",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '"/a b/python3" course.py lab --port "8899" --no-browser'
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.lab01_bundle import LIBRARIES, Bundle, Refuse
-from checks.lab01_common import MODEL, draw_seed, error_is, joblib_bytes, listed, over_there
+from checks.lab01_bundle import Bundle, Refuse
+from checks.lab01_common import (
+    MODEL,
+    USERS,
+    arrays_of,
+    contents,
+    draw_seed,
+    error_is,
+    expect_in_place,
+    expect_same,
+    joblib_bytes,
+    listed,
+    over_there,
+    reach,
+    with_components,
+    working_folder,
+)
 from checks.lab01_export import Export, Parity
 from labkit.answer import Answer, Name, Result, Thing, Wrong
 from labkit.exercise import Exercise, as_array, case, expect
 from labkit.lab import Lab
 from lessonkit.interactions import Recommender, small_recommender, top_items
-
-__all__ = ["LIBRARIES", "lab"]
 
 
 def _saved(answer: Answer, model: Recommender) -> str:
@@ -30,16 +43,17 @@ def _expect_recommended(result: Result, model: Recommender, users: list[int], k:
     """
     ids = as_array(result)
     wanted = model.recommend(users, k)
-    shown = {"got": ids, "expected": wanted}
-    expect(
-        ids.shape == wanted.shape,
-        f"The shape is {ids.shape}, it should be (users, k).",
-        result,
-        **shown,
+    shown = {"expected": wanted}
+    shape = f"The shape is {ids.shape}; it should be {wanted.shape}, one row for each user and k films in it."
+    expect(ids.shape == wanted.shape, shape, result, **shown)
+    whole = np.asarray(result.value).dtype.kind in "iu"
+    expect(whole, "Ids of films are whole numbers: 12, not 12.0.", result, **shown)
+    bigger = (
+        "These ids belong to a model with more films than this one has. Did your function use the notebook's `model`?"
     )
-    fits = np.isin(ids, np.arange(model.seen.shape[1])).all()
-    expect(fits, "These are not ids of films.", result, **shown)
-    ids = shown["got"] = ids.astype(int)
+    expect(ids.max() < model.seen.shape[1], bigger, result, **shown)
+    expect(ids.min() >= 0, "These are not ids of films.", result, **shown)
+    ids = ids.astype(int)
     scores = model.scores(users)
     seen = model.histories(users)
     repeated = any(len(set(row)) < k for row in ids.tolist())
@@ -47,20 +61,30 @@ def _expect_recommended(result: Result, model: Recommender, users: list[int], k:
     found = np.take_along_axis(scores, ids, axis=1)
     best = np.take_along_axis(scores, wanted, axis=1)
     known = np.take_along_axis(seen, ids, axis=1) > 0
-    if not known.any() and np.allclose(found, best, atol=1e-5):
+    near = 1e-5 * max(1.0, float(np.abs(scores).max()))
+    if not known.any() and np.allclose(found, best, atol=near):
         return
     moved = sorted(ids.tolist()) == sorted(wanted.tolist())
     expect(not moved, "The rows are right and stand in another order than the users.", result, **shown)
-    upside_down = np.allclose(np.sort(found), np.sort(best), atol=1e-5)
+    upside_down = np.allclose(np.sort(found), np.sort(best), atol=near)
     expect(
         not upside_down,
         "The films are right and their order is not: the best comes first.",
         result,
         **shown,
     )
-    watched = np.array_equal(ids, top_items(scores, np.zeros_like(seen), k))
-    expect(not watched, "Some of these films the user has watched already.", result, **shown)
+    watched = "Some of these films the user has watched already."
+    expect(not _are_best(scores, ids, near), watched, result, **shown)
+    low = any(_are_best(np.where(seen > 0, score, scores), ids, near) for score in (0, -1))
+    too_high = f"{watched} Where their scores are set to 0, they still stand before films with less than 0."
+    expect(not low, too_high, result, **shown)
     raise Wrong(other, tried=result.tried, got=_ids(ids), expected=_ids(wanted))
+
+
+def _are_best(scores: np.ndarray, ids: np.ndarray, near: float) -> bool:
+    """Whether these films have the highest scores, in order, watched or not."""
+    best = np.take_along_axis(scores, top_items(scores, np.zeros_like(scores), ids.shape[1]), axis=1)
+    return np.allclose(np.take_along_axis(scores, ids, axis=1), best, atol=near)
 
 
 def _ids(ids: np.ndarray) -> str:
@@ -74,13 +98,24 @@ def _change_in_file(answer: Answer, path: str, at: int, value: float) -> None:
 
 
 def _place_in_file(answer: Answer, path: str, numbers: np.ndarray) -> int:
-    """Where these numbers lie in the file as they lie in memory; -1 if nowhere."""
-    return answer.read(path).find(np.ascontiguousarray(numbers).tobytes())
+    """Where these numbers lie in the file as they lie in memory, row by row or column by column; -1 if nowhere."""
+    data = answer.read(path)
+    return max(data.find(numbers.tobytes(order)) for order in ("C", "F"))
 
 
-def _first_factor(model: Thing) -> float:
-    numbers = as_array(model.get("user_factors"))
-    return float(numbers.flat[0]) if numbers.size else float("nan")
+def _first(model: Thing, path: str) -> float:
+    """The first number of an array of the model over there; NaN where there is no such array."""
+    numbers = reach(model, path)
+    return float(numbers.flat[0]) if isinstance(numbers, np.ndarray) and numbers.size else float("nan")
+
+
+def _other_films(model: Recommender, rng: np.random.Generator) -> Recommender:
+    """The model with the factors of its films dealt anew and larger: as many bytes, other recommendations.
+
+    Scores spread to both sides of zero, far past -1, so that no small number stands for "never".
+    """
+    components = model.svd.components_
+    return with_components(model, 5 * components[:, rng.permutation(components.shape[1])])
 
 
 class Save(Exercise):
@@ -102,6 +137,7 @@ class Save(Exercise):
     @case("the folder is made where it is missing, and holds `model.joblib`")
     def writes(self, answer: Answer, rng: np.random.Generator) -> None:
         base = answer.folder()
+        here = working_folder(answer)
         result = answer.attempt("save_model", over_there(answer, draw_seed(rng)), f"{base}/models/v1")
         missing = error_is(result, "FileNotFoundError")
         expect(not missing, "The folder is not there yet, and nobody has made it.", result)
@@ -115,31 +151,78 @@ class Save(Exercise):
             result,
             got=files[0],
         )
+        expect_in_place(answer, here, result)
 
     @case("a loaded model recommends what the saved one did")
     def loads(self, answer: Answer, rng: np.random.Generator) -> None:
         seed = draw_seed(rng)
         folder = answer.folder()
-        answer.call("save_model", over_there(answer, seed), folder)
-        self._recommends(answer, folder, seed, rng, "These are the films of another model than the one saved.")
+        model = small_recommender(seed)
+        result = answer.call("save_model", over_there(answer, seed), folder)
+        other = "These are the films of another model than the one saved."
+        loaded = self._recommends(answer, folder, model, rng, other)
+        expect_same(loaded, model, "The numbers of the loaded model are not those of the one saved.", result)
+        files = contents(answer, folder)
+        said = loaded.attempt("forget", int(rng.integers(USERS)))
+        wrote = "The loaded model writes what it forgets into the file: whoever loads it next gets another model."
+        expect(contents(answer, folder) == files, wrote, said)
 
     @case("saving again replaces the old model")
     def replaces(self, answer: Answer, rng: np.random.Generator) -> None:
         folder = answer.folder()
         old, new = draw_seed(rng), draw_seed(rng)
+        answer.write(f"{folder}/notes.txt", b"written by somebody else")
         answer.call("save_model", over_there(answer, old), folder)
-        answer.call("save_model", over_there(answer, new), folder)
-        self._recommends(answer, folder, new, rng, "A second model was saved here, and this is not the second.")
+        result = answer.call("save_model", over_there(answer, new), folder)
+        files = answer.files(folder)
+        gone = "Saving has removed another file from the folder. It may replace `model.joblib` and nothing else."
+        expect("notes.txt" in files, gone, result, got=listed(files), expected="notes.txt, as before")
+        other = "A second model was saved here, and this is not the second."
+        self._recommends(answer, folder, small_recommender(new), rng, other)
 
-    @case("a copy of the folder gives the same model")
-    def moves(self, answer: Answer, rng: np.random.Generator) -> None:
+    @case("each load reads the file anew")
+    def anew(self, answer: Answer, rng: np.random.Generator) -> None:
+        seed = draw_seed(rng)
+        model = small_recommender(seed)
         folder = answer.folder()
+        answer.call("save_model", over_there(answer, seed), folder)
+        self._recommends(answer, folder, model, rng, "These are the films of another model than the one saved.")
+        model = _other_films(model, rng)
+        answer.write(f"{folder}/{MODEL}", joblib_bytes(model))
+        other = "Another process has replaced the file since the first load, and the second load gave the old model."
+        self._recommends(answer, folder, model, rng, other)
+
+    @case("`model.joblib` alone, in another folder, gives the same model")
+    def moves(self, answer: Answer, rng: np.random.Generator) -> None:
+        folder, other_folder = answer.folder(), answer.folder()
         old, new = draw_seed(rng), draw_seed(rng)
         answer.call("save_model", over_there(answer, old), folder)
-        copied = answer.copy(folder)
+        files = answer.files(folder)
+        expect(MODEL in files, f"There is no `{MODEL}` to copy.", "the folder", got=listed(files))
+        data = answer.read(f"{folder}/{MODEL}")
+        at_home = "The file names a class that was written in this notebook, so no other process can load it."
+        expect(b"__main__" not in data, at_home, f"the bytes of {MODEL}", got="__main__, which is the notebook")
+        answer.write(f"{other_folder}/{MODEL}", data)
         answer.call("save_model", over_there(answer, new), folder)
-        other = "The folder was copied and its original changed. Load from the folder that is named, and from no other."
-        self._recommends(answer, copied, old, rng, other)
+        lost = error_is(answer.attempt("load_model", other_folder), "FileNotFoundError")
+        alone = f"`{MODEL}` was copied to another folder, and `load_model` looks for a file that is not there."
+        expect(not lost, alone, f"a folder with {MODEL} in it", got="FileNotFoundError")
+        other = "The file was copied and its original changed. Load from the folder that is named, and from no other."
+        self._recommends(answer, other_folder, small_recommender(old), rng, other)
+
+    @case("where it cannot save or load, it raises an error")
+    def tells(self, answer: Answer, rng: np.random.Generator) -> None:
+        base = answer.folder()
+        model = over_there(answer, draw_seed(rng))
+        answer.call("save_model", model, f"{base}/works")
+        answer.call("load_model", f"{base}/works")
+        answer.write(f"{base}/taken", b"a file where the folder should be")
+        result = answer.attempt("save_model", model, f"{base}/taken")
+        silent = "A file stands where the folder should be. Nothing could be saved, and nobody was told."
+        expect(result.error, silent, result, got="no error", expected="an error")
+        result = answer.attempt("load_model", answer.folder())
+        silent = "There is no model in this folder, and nobody was told."
+        expect(result.error, silent, result, expected="an error")
 
     @case("joblib can map the arrays of the file")
     def maps(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -162,7 +245,7 @@ class Save(Exercise):
         _change_in_file(answer, path, at, 7.0)
         copied = "joblib mapped nothing: it maps the arrays of files that its own `dump` wrote."
         tried = f"joblib.load({MODEL!r}, mmap_mode='r'), then a number changed in the file"
-        first = _first_factor(mapped)
+        first = _first(mapped, "user_factors")
         expect(
             first == 7.0,
             copied,
@@ -171,8 +254,11 @@ class Save(Exercise):
             expected="the model holds 7, too",
         )
 
-    def _recommends(self, answer: Answer, folder: str, seed: int, rng: np.random.Generator, other: str) -> None:
-        users = rng.integers(0, 400, 5).tolist()
+    def _recommends(
+        self, answer: Answer, folder: str, model: Recommender, rng: np.random.Generator, other: str
+    ) -> Thing:
+        """Load, and expect the model's recommendations; what was loaded."""
+        users = rng.integers(0, USERS, 5).tolist()
         result = answer.call("load_model", folder)
         whole = isinstance(result.value, Thing)
         expect(
@@ -189,7 +275,8 @@ class Save(Exercise):
             said,
         )
         expect(not said.error, "The loaded model cannot recommend.", said)
-        _expect_recommended(said, small_recommender(seed), users, 10, other)
+        _expect_recommended(said, model, users, 10, other)
+        return result.value
 
 
 class Reuse(Exercise):
@@ -201,14 +288,15 @@ class Reuse(Exercise):
         "Ask of every name in your function: would it be there in a program that starts "
         "tomorrow? Arguments, imports and your own functions are; the notebook's `model` is not "
         "the one in the folder.",
-        "Load the model from the folder, then let it recommend. `Recommender.recommend` takes the users and k.",
-        "An array becomes plain lists with `.tolist()`. What remains is one line.",
+        "Which function of exercise 1 gives you the model of a folder? What can that model do with the users and k?",
+        "Each call stands alone: load, recommend, give back. Whatever is remembered from an earlier call may be the "
+        "answer of a model that has been replaced since.",
     )
 
     @case("a fresh process recommends what the saved model recommends", weight=2)
     def fresh(self, answer: Answer, rng: np.random.Generator) -> None:
         model = small_recommender(draw_seed(rng))
-        users = rng.permutation(400)[:6].tolist()
+        users = rng.permutation(USERS)[:6].tolist()
         result = answer.call_fresh("recommend_from", _saved(answer, model), users, 10)
         self._plain(result)
         other = "These are the films of another model than the one in the folder."
@@ -218,16 +306,50 @@ class Reuse(Exercise):
     def order(self, answer: Answer, rng: np.random.Generator) -> None:
         model = small_recommender(draw_seed(rng))
         users = [399, 7, *rng.integers(8, 399, 3).tolist(), 7]
-        result = answer.call("recommend_from", _saved(answer, model), users, k=3)
+        folder, here = _saved(answer, model), working_folder(answer)
+        before = contents(answer, folder)
+        result = answer.call("recommend_from", folder, users, k=3)
         self._plain(result)
         _expect_recommended(result, model, users, 3, "These are not the best films of these users.")
+        changed = "Recommending has changed the folder, which other processes read at the same time."
+        expect(contents(answer, folder) == before, changed, result, got=listed(answer.files(folder)), expected=MODEL)
+        expect_in_place(answer, here, result)
+
+    @case("one user gets one list of ten, and many films go down to the worst that is not watched")
+    def sizes(self, answer: Answer, rng: np.random.Generator) -> None:
+        model = _other_films(small_recommender(draw_seed(rng)), rng)
+        folder = _saved(answer, model)
+        watched_few = np.flatnonzero(np.diff(model.seen.indptr) <= 30)
+        for users, more in (
+            (rng.choice(watched_few, 1).tolist(), {}),
+            (rng.choice(watched_few, 2, replace=False).tolist(), {"k": 80}),
+        ):
+            result = answer.call("recommend_from", folder, users, **more)
+            self._plain(result)
+            _expect_recommended(result, model, users, more.get("k", 10), "These are not the best films of these users.")
+
+    @case("each call reads the folder anew, and raises an error where no model lies")
+    def anew(self, answer: Answer, rng: np.random.Generator) -> None:
+        model = small_recommender(draw_seed(rng))
+        folder = _saved(answer, model)
+        users = rng.integers(0, USERS, 4).tolist()
+        answer.call("recommend_from", folder, users, 10)
+        model = _other_films(model, rng)
+        answer.write(f"{folder}/{MODEL}", joblib_bytes(model))
+        result = answer.call("recommend_from", folder, users, 10)
+        self._plain(result)
+        old = "Since the first call another model lies in the folder, and these are the films of the old one."
+        _expect_recommended(result, model, users, 10, old)
+        result = answer.attempt("recommend_from", answer.folder(), users, 10)
+        silent = "There is no model in this folder, and films were recommended all the same. From which model?"
+        expect(result.error, silent, result, expected="an error")
 
     def _plain(self, result: Result) -> None:
         nothing = "Nothing came back: a function that prints gives its caller nothing."
         expect(result.value is not None, nothing, result)
         plain = isinstance(result.value, list | tuple | np.ndarray)
         message = "Another process can read lists of numbers, not an object of this one."
-        expect(plain, message, result, expected="lists of ids")
+        expect(plain, message, result, expected="lists or an array of ids")
 
 
 class Share(Exercise):
@@ -245,7 +367,7 @@ class Share(Exercise):
     @case("it gives the whole model")
     def whole(self, answer: Answer, rng: np.random.Generator) -> None:
         model = small_recommender(draw_seed(rng))
-        users = rng.integers(0, 400, 5).tolist()
+        users = rng.integers(0, USERS, 5).tolist()
         loaded = self._load(answer, _saved(answer, model))
         said = loaded.attempt("recommend", users, 10)
         part = "What was loaded cannot recommend: the caller needs the whole Recommender."
@@ -263,35 +385,52 @@ class Share(Exercise):
         model = small_recommender(draw_seed(rng))
         folder = _saved(answer, model)
         loaded = self._load(answer, folder)
-        value = float(rng.integers(100, 1000))
         path = f"{folder}/{MODEL}"
-        at = _place_in_file(answer, path, model.user_factors)
-        expect(at >= 0, "Loading has changed the file.", "the file after `load_shared`")
-        _change_in_file(answer, path, at, value)
-        first = _first_factor(loaded)
-        copied = (
-            "The file was changed after loading and the model did not notice: this process holds a copy of its own."
-        )
-        expect(first == value, copied, "user_factors[0, 0]", got=f"{first:g}", expected=f"{value:g}")
+        numbers = arrays_of(model)
+        for name in ("user_factors", "svd.components_", "seen.data"):
+            value = float(rng.integers(100, 1000))
+            at = _place_in_file(answer, path, numbers[name])
+            expect(at >= 0, "Loading has changed the file.", "the file after `load_shared`")
+            _change_in_file(answer, path, at, value)
+            first = _first(loaded, name)
+            copied = (
+                f"The file was changed after loading and `{name}` did not notice: this process holds a copy of its own."
+            )
+            tried = f"the first number of {name}, changed in the file"
+            expect(first == value, copied, tried, got=f"{first:g}", expected=f"{value:g}")
 
     @case("no process can write through it")
     def guarded(self, answer: Answer, rng: np.random.Generator) -> None:
         model = small_recommender(draw_seed(rng))
-        folder = _saved(answer, model)
+        path = f"{answer.folder()}/{MODEL}"
+        before = joblib_bytes(model) + b"more"  # a reader does not mind; whoever writes the file anew loses it
+        answer.write(path, before)
+        folder = path.rpartition("/")[0]
         loaded = self._load(answer, folder)
-        before = answer.read(f"{folder}/{MODEL}")
-        result = loaded.attempt("forget", int(rng.integers(400)))
-        spoilt = answer.read(f"{folder}/{MODEL}") != before
-        everywhere = "`forget` wrote into the file: one process has changed the model of all."
-        expect(not spoilt, everywhere, result, expected="an error, and the file as it was")
-        alone = "`forget` went through in this process alone: it now recommends from other numbers than the rest."
-        wanted = "ValueError: assignment destination is read-only"
-        expect(result.error, alone, result, got="no error", expected=wanted)
+        anew = "Loading has written the file anew, under the hands of every process that has mapped it."
         expect(
-            error_is(result, "ValueError"),
-            "`forget` failed for another reason than a read-only array.",
-            result,
+            answer.read(path) == before, anew, "the file after `load_shared`", got="other bytes", expected="the same"
         )
+        # The methods of the class itself: one of the learner's own may raise and guard nothing.
+        own = Thing(answer, over_there(answer, draw_seed(rng)), "model").get("__class__").value
+        kind = Thing(answer, own.ref, "Recommender")
+        user, film = int(rng.integers(USERS)), int(rng.integers(model.seen.shape[1]))
+        self._refuses("forget", kind.attempt("forget", loaded.ref, user), answer.read(path) == before)
+        self._refuses("withdraw", kind.attempt("withdraw", loaded.ref, film), answer.read(path) == before)
+        seen = reach(loaded, "seen")
+        expect(isinstance(seen, Thing), "The model has no matrix `seen`.", "model.seen")
+        doubled = Thing(answer, seen.ref, "model.seen").attempt("__imul__", 2.0)
+        self._refuses("model.seen *= 2", doubled, answer.read(path) == before)
+
+    def _refuses(self, change: str, result: Result, as_before: bool) -> None:
+        """Raise Wrong unless the change failed with NumPy's error and left the file as before."""
+        everywhere = f"`{change}` wrote into the file: one process has changed the model of all."
+        expect(as_before, everywhere, result, expected="an error, and the file as it was")
+        alone = f"`{change}` went through in this process alone: it now recommends from other numbers than the rest."
+        wanted = "ValueError: the array is read-only"
+        expect(result.error, alone, result, got="no error", expected=wanted)
+        other = f"`{change}` failed for another reason than a read-only array."
+        expect(error_is(result, "ValueError"), other, result, expected=wanted)
 
     def _load(self, answer: Answer, folder: str) -> Thing:
         result = answer.call("load_shared", folder)

@@ -129,6 +129,8 @@ class Answer:
     def missing(self, *names: str) -> list[str]:
         """Those of the names that the notebook does not define."""
         reply = self._ask(do="missing", names=list(names))
+        if not isinstance(reply, list):
+            raise ValueRefused("the list of missing names is malformed")
         return [name for name in names if name in reply]
 
     def value(self, name: str) -> Result:

@@ -17,7 +17,7 @@ COLOURS = {
 MARKS = {"passed": "✓", "failed": "✗", "not tried": "–"}  # a mark beside the colour, for eyes that see none
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Escaped text; `code` in backticks becomes code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
@@ -33,7 +33,7 @@ def _row(name: str, text: str) -> str:
 
 def _case(case: CaseReport, shown: set[tuple[str, str]]) -> str:
     """One case. What was `shown` for an earlier case, the same message and value, is not shown again."""
-    line = f"<div>{MARKS[case.state]} {_prose(case.name)}</div>"
+    line = f"<div>{MARKS[case.state]} {prose(case.name)}</div>"
     if case.state == "passed":
         return line
     if (case.message, case.got) in shown:
@@ -41,7 +41,7 @@ def _case(case: CaseReport, shown: set[tuple[str, str]]) -> str:
     shown.add((case.message, case.got))
     rows = _row("tried", case.tried) + _row("came back", case.got) + _row("expected", case.expected)
     table = f'<table style="margin:.2em 0 .4em 1.2em">{rows}</table>' if rows else ""
-    return f'{line}<div style="margin-left:1.4em">{_prose(case.message)}</div>{table}'
+    return f'{line}<div style="margin-left:1.4em">{prose(case.message)}</div>{table}'
 
 
 def report_html(report: Report) -> str:
@@ -52,9 +52,9 @@ def report_html(report: Report) -> str:
     edge = ";".join(f"border-left:4px solid {colour}" for colour in colours)
     score = f" · {report.score:g} of {report.points:g} points" if report.outcome != "not attempted" else ""
     head = f'<b style="{ink}">{report.outcome}</b>{score} · {escape(report.title)}'
-    parts = [f"<div>{_prose(report.message)}</div>"] if report.message else []
+    parts = [f"<div>{prose(report.message)}</div>"] if report.message else []
     shown: set[tuple[str, str]] = set()
     parts += [_case(case, shown) for case in report.cases]
     if report.hint:
-        parts.append(f'<div style="margin-top:.5em"><b>Hint.</b> {_prose(report.hint)}</div>')
+        parts.append(f'<div style="margin-top:.5em"><b>Hint.</b> {prose(report.hint)}</div>')
     return f'<div style="{edge};padding:.3em .8em"><div>{head}</div>{"".join(parts)}</div>'

@@ -282,6 +282,14 @@ def lab(env: Environment, port: int | None, rest: list[str]) -> int:
     return become([*command, *rest], env)
 
 
+def bench(env: Environment, rest: list[str]) -> int:
+    """Run one of the measurements in bench/: it prints a table and writes a JSON file beside it."""
+    there = sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py"))
+    if not rest or rest[0] not in there:
+        raise SetupError(f"name what to measure: {', '.join(there)}")
+    return become([env.python, "-m", f"bench.{rest[0]}", *rest[1:]], env)
+
+
 def become(command: list[str | Path], env: Environment) -> int:
     """Go on as a command of the environment; gives its exit code where the system has no exec.
 
@@ -335,17 +343,19 @@ def check_python() -> None:
 def main(argv: list[str] | None = None) -> int:
     """The commands of course.py. Returns the exit code: 1 for what cannot be set up."""
     parser = argparse.ArgumentParser(prog="course.py", description="Set up, open and test the course.")
-    parser.add_argument("command", choices=["lab", "test", "env", "labs", "lock"])
+    parser.add_argument("command", choices=["lab", "test", "env", "labs", "lock", "bench"])
     parser.add_argument("--port", type=int, help="the port of JupyterLab (default: the first free from 8888)")
     parser.add_argument("--here", action="store_true", help="use the environment that runs this (conda), not .venv")
     options, rest = parser.parse_known_args(argv)
     try:
         check_python()
-        env = ready(TESTER if options.command in ("test", "lock") else LEARNER, options.here)
+        env = ready(TESTER if options.command in ("test", "lock", "bench") else LEARNER, options.here)
         if options.command == "lab":
             return lab(env, options.port, rest)
         if options.command == "test":
             return become([env.python, "-m", "pytest", *rest], env)
+        if options.command == "bench":
+            return bench(env, rest)
         if options.command == "labs":
             return become([env.python, "-m", "labkit.cli", "build", *rest], env)
         if options.command == "lock":

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from labkit.answer import Answer, CannotTry, NotWritten, Result, Wrong
-from labkit.values import Ref, ValueRefused, show
+from labkit.values import KINDS, Ref, ValueRefused, show
 
 Outcome = Literal["correct", "incorrect", "not attempted"]
 State = Literal["passed", "failed", "not tried"]
@@ -182,9 +182,12 @@ def expect_close(result: Result, expected: Any, message: str, *, rtol: float = 1
 def as_array(result: Result) -> np.ndarray:
     """The result as an array of float64, whether it came as array, list or number; else raise Wrong."""
     value = result.value
-    plain = not isinstance(value, Ref | str | bytes | dict) and value is not None
+    if isinstance(value, Ref | str | bytes | dict) or value is None:
+        return _not_numbers(result)
     try:
-        return np.asarray(value, dtype=float) if plain else _not_numbers(result)
+        numbers = np.asarray(value)
+        # A list of texts would turn into floats, too: "3" is no number.
+        return numbers.astype(float) if numbers.dtype.kind in KINDS else _not_numbers(result)
     except (TypeError, ValueError):
         return _not_numbers(result)
 

@@ -22,8 +22,10 @@ from labkit.values import encode
 SECONDS = 120
 
 
-def call(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> bytes:
+def call(name: str, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> bytes:
     """Run `function(*args, **kwargs)` in a fresh process; gives a reply as `Host` does.
+
+    The function itself is sent, with what it refers to, so its `name` is not needed here.
 
     A function that cannot be sent, a process that dies or takes longer than SECONDS is an error
     in the reply, not an exception here.

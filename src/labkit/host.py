@@ -23,7 +23,8 @@ from labkit.values import Ref, ValueRefused, decode, encode
 MAX_PRINTED = 4_000
 MAX_MESSAGE = 1_000
 
-Fresh = Callable[[Callable[..., Any], list[Any], dict[str, Any]], bytes]
+# How a function is called in a fresh process: its name, the function, arguments; gives a reply.
+Fresh = Callable[[str, Callable[..., Any], list[Any], dict[str, Any]], bytes]
 
 
 class Host:
@@ -107,10 +108,14 @@ class Host:
 
     def _describe(self, error: BaseException) -> dict[str, Any]:
         kinds = [kind.__name__ for kind in type(error).__mro__[:8]]
+        try:
+            message = str(error)[:MAX_MESSAGE]
+        except Exception as again:  # an exception whose own text fails
+            message = f"its message cannot be shown: {type(again).__name__}"
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if self._is_answer(frame.filename)]
         line = where[-1].lineno if where else None
         source = linecache.getline(where[-1].filename, line).strip() if where else ""
-        return {"kinds": kinds, "message": str(error)[:MAX_MESSAGE], "line": line, "source": source[:200]}
+        return {"kinds": kinds, "message": message, "line": line, "source": source[:200]}
 
     # What can be asked. Each name is the word in a request's "do".
 
@@ -130,7 +135,7 @@ class Host:
 
     def _do_fresh(self, asked: dict[str, Any]) -> bytes:
         function = self._find(asked["target"])
-        return self._fresh(function, self._find(asked["args"]), self._find(asked["kwargs"]))
+        return self._fresh(asked["target"].name, function, self._find(asked["args"]), self._find(asked["kwargs"]))
 
     def _do_attribute(self, asked: dict[str, Any]) -> bytes:
         return self.run(lambda: getattr(self._find(asked["target"]), asked["name"]))

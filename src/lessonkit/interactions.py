@@ -146,6 +146,10 @@ class Recommender:
         """Set one user's factors to zero, in place."""
         self.user_factors[user] = 0
 
+    def withdraw(self, film: int) -> None:
+        """Set one film's factors to zero, in place."""
+        self.svd.components_[:, film] = 0
+
 
 def fit_recommender(interactions: Interactions, n_components: int = 48, seed: int = 0) -> Recommender:
     """Factorise the interactions: histories (users, films) @ components.T are users' factors."""
@@ -154,9 +158,10 @@ def fit_recommender(interactions: Interactions, n_components: int = 48, seed: in
     return Recommender(svd, svd.transform(seen), seen)
 
 
-def small_recommender(seed: int) -> Recommender:
-    """A recommender of 400 users and 120 films, fitted in a moment; each seed gives another."""
-    return fit_recommender(make_interactions(400, 120, 6, mean_films=14, seed=seed), n_components=8, seed=seed)
+def small_recommender(seed: int, n_films: int = 120, n_components: int = 8) -> Recommender:
+    """A recommender of 400 users, fitted in a moment; each seed gives another. `n_films` is a multiple of 6."""
+    interactions = make_interactions(400, n_films, 6, mean_films=14, seed=seed)
+    return fit_recommender(interactions, n_components, seed)
 
 
 def top_items(scores: np.ndarray, histories: np.ndarray, k: int = 10) -> np.ndarray:

@@ -1,0 +1,221 @@
+"""Grade the answers of one submission in a sandbox.
+
+The checks run here, in a process that the learner's code never enters. If an answer takes its
+process down, by a loop without end or on purpose, the exercises that are left are judged with a
+new process: one bad answer costs its own exercise and no other.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from threadpoolctl import threadpool_limits
+
+from labkit.answer import Wrong
+from labkit.exercise import Outcome, Report
+from labkit.grading.isolation import Level, Limits, strongest
+from labkit.grading.remote import RemoteAnswer, Sandbox
+from labkit.lab import Lab
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a lab is graded; small and plain, so that it travels to other machines.
+
+    Attributes
+    ----------
+    lab
+        The lab's name.
+    setup
+        Sources of the lab's set-up cells.
+    seed
+        Draws the inputs of the checks; the notebook's own is 0.
+    level
+        The isolation to use.
+    checks
+        The module that holds the checks as `lab`; by default `checks.LAB`.
+    """
+
+    lab: str
+    setup: tuple[str, ...]
+    seed: int
+    level: Level
+    limits: Limits = field(default_factory=Limits)
+    checks: str = ""
+
+
+class LessIsolation(RuntimeError):
+    """The machine that should grade allows less isolation than was asked for."""
+
+
+class Grader:
+    """Grades answers to one lab, one after another, from one zygote. A context manager."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.lab: Lab = importlib.import_module(order.checks or f"checks.{order.lab}").lab
+        self._sandbox = Sandbox(list(order.setup), order.level, order.limits)
+        self._one_at_a_time = threading.Lock()  # a cluster's worker may have several threads
+
+    def __enter__(self) -> Grader:
+        # As over there: sums in another order have other last digits, and a check may compare them all.
+        threadpool_limits(1)
+        self._sandbox.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sandbox.__exit__(*error)
+
+    def grade(self, cells: Mapping[str, str]) -> tuple[Report, ...]:
+        """A report for each exercise of the lab, in its order.
+
+        As in the notebook, an exercise is judged when its own answer cell and those before it have
+        run. An exercise that fails is tried once more without the cells of those that failed
+        before it, and its better report counts.
+
+        Parameters
+        ----------
+        cells
+            Source of each answer cell by the exercise's id. One that is missing is not attempted.
+        """
+        with self._one_at_a_time:
+            return tuple(_Submission(self, cells).reports())
+
+    def report(self, exercise: str, message: str, outcome: Outcome = "incorrect") -> Report:
+        """A report without points, for what could not be judged."""
+        found = self.lab.exercises[exercise]
+        return Report(exercise, found.title, outcome, 0.0, found.points, message=message)
+
+    def new_process(self, until: float) -> AbstractContextManager[RemoteAnswer]:
+        """An isolated process with nothing of an answer in it."""
+        return self._sandbox.answer(until)
+
+
+class _Submission:
+    """The answers of one submission on their way through the exercises."""
+
+    def __init__(self, grader: Grader, cells: Mapping[str, str]) -> None:
+        self._grader, self._cells = grader, cells
+        self._exercises = list(grader.lab.exercises)
+        self._until = time.monotonic() + grader.order.limits.total_s
+        self._stopped: set[str] = set()  # answer cells that took the process down while they ran
+        self._failed: set[str] = set()
+
+    def reports(self) -> list[Report]:
+        """A report for each exercise. A process serves until an exercise fails; the next gets a new one.
+
+        What failed may have filled the disk or left a lie in the socket, which must not cost the
+        next exercise anything.
+        """
+        done: list[Report] = []
+        while len(done) < len(self._exercises):
+            if time.monotonic() > self._until:
+                late = "The submission as a whole was stopped before this exercise was tried."
+                return done + [self._grader.report(exercise, late) for exercise in self._exercises[len(done) :]]
+            done += self._until_one_fails(len(done))
+        return done
+
+    def _until_one_fails(self, start: int) -> list[Report]:
+        """Reports from the exercise at `start` on, up to the first that fails; none if an earlier cell broke down."""
+        found: list[Report] = []
+        with self._grader.new_process(self._until) as answer:
+            if not self._run(self._exercises[:start], answer):
+                return []
+            for exercise in self._exercises[start:]:
+                found.append(self._judge(exercise, answer))
+                if self._fails(found[-1]) or answer.lost:
+                    break
+        if self._fails(found[-1]):
+            found[-1] = self._again(found[-1])
+        return found
+
+    def _fails(self, report: Report) -> bool:
+        """Incorrect, or not attempted for another reason than that the cell is a stub still."""
+        stub = "NotImplementedError" in self._cells.get(report.exercise, "NotImplementedError")
+        return report.outcome == "incorrect" or (report.outcome == "not attempted" and not stub)
+
+    def _run(self, exercises: list[str], answer: RemoteAnswer) -> bool:
+        """Run answer cells; False if one of them took the process down, which is then left out for good."""
+        for exercise in exercises:
+            if exercise in self._cells and exercise not in self._stopped:
+                try:
+                    answer.run_cell(exercise, self._cells[exercise])
+                except Wrong:
+                    self._stopped.add(exercise)
+                    return False
+        return True
+
+    def _again(self, report: Report) -> Report:
+        """Try a failed exercise without the cells of those that failed before it; gives the better report."""
+        exercise = report.exercise
+        if self._failed and exercise in self._cells and exercise not in self._stopped:
+            before = [name for name in self._exercises[: self._exercises.index(exercise)] if name not in self._failed]
+            with self._grader.new_process(self._until) as answer:
+                if self._run(before, answer):
+                    report = max(report, self._judge(exercise, answer), key=float)
+        if self._fails(report):
+            self._failed.add(exercise)
+        return report
+
+    def _judge(self, exercise: str, answer: RemoteAnswer) -> Report:
+        """Run the exercise's own cell and judge it."""
+        order, lab = self._grader.order, self._grader.lab
+        if exercise not in self._cells:
+            missing = "The answer cell of this exercise is missing from the notebook."
+            return self._grader.report(exercise, missing, "not attempted")
+        try:
+            error = answer.run_cell(exercise, self._cells[exercise])
+        except Wrong:
+            self._stopped.add(exercise)
+            return self._grader.report(exercise, f"Your answer cell was stopped while it ran: {answer.lost}.")
+        try:
+            report = lab.judge(exercise, answer, order.seed)
+        except Wrong as wrong:
+            report = self._grader.report(exercise, wrong.message)
+        except Exception as broken:  # what came back broke the engine's own reading of it
+            told = f"What came back cannot be judged: it made the check itself stop with {type(broken).__name__}."
+            report = self._grader.report(exercise, told)
+        if error and report.outcome != "correct":
+            told = f"Your answer cell raised an error when it was run: {error}"
+            report = replace(report, outcome="incorrect", message=told)
+        if report.outcome == "incorrect":
+            report = replace(report, hint=lab.exercises[exercise].hints[0])
+        return report
+
+
+@lru_cache(maxsize=2)
+def _kept(order: Order) -> Grader:
+    """One grader for each lab and process; its zygote ends with the process."""
+    grader = Grader(order).__enter__()
+    atexit.register(grader.__exit__)
+    return grader
+
+
+def grade_one(order: Order, cells: Mapping[str, str]) -> tuple[tuple[Report, ...], float]:
+    """Grade one submission's answers; gives the reports and the seconds it took.
+
+    What a worker runs, on this machine or on another one.
+
+    Raises
+    ------
+    LessIsolation
+        This machine does not allow the order's level.
+    """
+    allowed, why = _allowed()
+    if order.level == "namespaces" and allowed != "namespaces":
+        raise LessIsolation(f"a worker allows only the level {allowed}: {why}")
+    started = time.perf_counter()
+    reports = _kept(order).grade(cells)
+    return reports, time.perf_counter() - started
+
+
+@lru_cache(maxsize=1)
+def _allowed() -> tuple[Level, str]:
+    return strongest()
