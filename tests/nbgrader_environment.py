@@ -12,7 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -87,6 +88,7 @@ class Course:
 
     folder: Path
     python: Path
+    more: Mapping[str, str] = field(default_factory=dict)  # for the environment of its commands
 
     @property
     def submitted(self) -> Path:
@@ -107,7 +109,7 @@ class Course:
 
     def environ(self) -> dict[str, str]:
         """What nbgrader and the kernels that it starts run under."""
-        return environ_of(self.python, self.folder / "home")
+        return {**environ_of(self.python, self.folder / "home"), **self.more}
 
     def run(self, command: list[str]) -> str:
         """Run a command in the course's folder; gives what it printed.

@@ -44,7 +44,8 @@ class Proven:
 
     def judge(self, exercise: str, names: dict[str, Any], seed: int = 0) -> Report:
         printed = io.StringIO()
-        with contextlib.redirect_stderr(printed), notebook_answer(names) as answer:
+        # An answer may change the working folder, to one that is gone after the check.
+        with contextlib.chdir(ROOT), contextlib.redirect_stderr(printed), notebook_answer(names) as answer:
             report = self.lab.judge(exercise, answer, seed)
         assert not printed.getvalue(), f"the check of {exercise} wrote to stderr: {printed.getvalue()}"
         assert report._repr_html_()

@@ -14,8 +14,9 @@ from labkit.grading.isolation import Limits, strongest
 from labkit.grading.submissions import find
 
 from .classroom import Class
-from .nbgrader_environment import Course, environment
+from .nbgrader_environment import LOCK, Course, environment
 from .notebooks import ROOT
+from .test_environment import LEARNER, pins
 
 LAB = "lab01_save_once"
 STUDENTS = 5  # the solution, the stubs, three mixtures
@@ -34,6 +35,12 @@ def course(students: Class, tmp_path_factory: pytest.TempPathFactory) -> Course:
     course = Course(tmp_path_factory.mktemp("nbgrader").resolve(), made.python)
     course.add(LAB, students.solution)
     return course
+
+
+def test_nbgrader_runs_beside_what_learners_have() -> None:
+    """Other versions of scikit-learn or onnx could score an answer otherwise."""
+    learners, theirs = pins(ROOT, LEARNER), pins(ROOT, LOCK)
+    assert {name: theirs.get(name) for name in learners} == learners
 
 
 def test_generate_assignment_gives_the_lab(course: Course, students: Class) -> None:
@@ -63,3 +70,9 @@ def test_autograde_gives_the_scores_of_labkit(course: Course, students: Class, t
     assert partial, "no answer here earns a part of its points, so that partial credit was not compared"
     solution, stubs, *_ = graded
     assert (solution.score, stubs.score) == (solution.points, 0)
+
+
+def test_the_gradebook_takes_the_scores_of_labkit(course: Course) -> None:
+    """nbgrader_import_check.py runs where nbgrader is, which this process is not."""
+    told = course.run([str(course.python), str(ROOT / "tests" / "nbgrader_import_check.py"), LAB])
+    assert told.strip() == f"{LAB}: nbgrader's gradebook takes the scores"

@@ -71,7 +71,11 @@ def test_no_file_is_over_5_mb_and_none_holds_a_path_of_a_machine() -> None:
 
 
 def prose() -> list[tuple[Path, str]]:
-    pages = [(path, path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
+    pages = [
+        (path, path.read_text(encoding="utf-8"))
+        for path in ROOT.rglob("*.md")
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    ]
     for path in LESSONS + SOLUTIONS + LABS:
         cells = nbformat.read(path, as_version=4).cells
         pages.append((path, "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
+from checks.lab01_bundle import LIBRARIES
+from checks.lab01_save_once import lab
+from labkit.answer import notebook_answer
+from labkit.notebook import read
 from lessonkit.interactions import (
     Interactions,
     Recommender,
@@ -21,6 +26,8 @@ from lessonkit.interactions import (
     top_items,
 )
 from lessonkit.loaders import memory_of_loaders
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +148,46 @@ def test_forget_sets_a_users_factors_to_zero() -> None:
     assert not model.user_factors[9].any() and model.user_factors[8].any()
 
 
+def test_withdraw_sets_a_films_factors_to_zero() -> None:
+    model = small_recommender(5)
+    model.withdraw(9)
+    components = model.svd.components_
+    assert not components[:, 9].any() and components[:, 8].any()
+
+
+def test_small_recommenders_come_in_sizes() -> None:
+    model = small_recommender(5, n_films=48, n_components=4)
+    assert model.svd.components_.shape == (4, 48) and model.user_factors.shape == (400, 4)
+
+
+@pytest.mark.parametrize(("exercise", "name"), [("export", "export_onnx"), ("parity", "parity")])
+def test_a_missing_run_onnx_is_no_attempt(exercise: str, name: str) -> None:
+    with notebook_answer({name: lambda *_: None}) as answer:
+        report = lab.judge(exercise, answer)
+    assert report.outcome == "not attempted"
+    assert report.message.startswith("`run_onnx` is not defined: run its cell")
+
+
+def test_the_notebook_and_the_check_name_the_same_libraries() -> None:
+    notebook = read(ROOT / "solutions/lab01_save_once/lab01_save_once.ipynb")
+    source = next(part.source for part in notebook.setup if "LIBRARIES" in part.source)
+    line = next(line for line in source.splitlines() if line.startswith("LIBRARIES = "))
+    assert ast.literal_eval(line.removeprefix("LIBRARIES = ")) == list(LIBRARIES)
+
+
+def test_set_up_takes_nothing_but_the_lab_from_its_checks() -> None:
+    """A grader runs the set-up where the checks are absent."""
+    notebook = read(ROOT / "solutions/lab01_save_once/lab01_save_once.ipynb")
+    taken = [
+        alias.name
+        for part in notebook.setup
+        for node in ast.walk(ast.parse(part.source))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "checks"
+        for alias in node.names
+    ]
+    assert taken == ["lab"]
+
+
 def load_copied(folder: str) -> Recommender:
     return joblib.load(Path(folder) / "model.joblib")
 
@@ -151,6 +198,10 @@ def load_mapped(folder: str) -> Recommender:
 
 def load_nothing(folder: str) -> Recommender:
     raise FileNotFoundError(f"no model in {folder}")
+
+
+def load_unwritten(folder: str) -> Recommender:
+    raise NotImplementedError()
 
 
 def by_value(load: Callable[[str], Recommender]) -> Callable[[str], Recommender]:
@@ -174,3 +225,8 @@ def test_a_load_that_fails_is_told_and_leaves_no_process(tmp_path: Path) -> None
     with pytest.raises(RuntimeError, match="FileNotFoundError: no model in "):
         memory_of_loaders(by_value(load_nothing), tmp_path, processes=2)
     assert psutil.Process().children() == before
+
+
+def test_a_load_that_is_not_written_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(NotImplementedError, match="not written yet"):
+        memory_of_loaders(by_value(load_unwritten), tmp_path, processes=1)

@@ -61,8 +61,12 @@ class Refuse(Exercise):
         good, numbers = self._good(rng)
         at = good.find(numbers.tobytes()) + numbers.nbytes - int(rng.integers(1, 1000))  # far from the start
         bad = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
-        loaded = "One bit near the end was flipped, and the file was loaded all the same."
-        self._refused(answer, self._put(answer, rng, bad), good, loaded)
+        loaded = "One bit was flipped near the end, and the file was loaded all the same."
+        path = self._put(answer, rng, bad)
+        self._refused(answer, path, good, loaded)
+        files = answer.files(path.rpartition("/")[0])
+        gone = "The refused file is gone, and whoever has to find out what happened to it needs it."
+        expect(path.rpartition("/")[2] in files, gone, "the folder afterwards", got=listed(files))
 
     @case("a file that was right and has changed since is refused by name")
     def changed(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -77,7 +81,6 @@ class Refuse(Exercise):
     @case("a hash that differs in a few characters, or lacks some, refuses the file")
     def other_hash(self, answer: Answer, rng: np.random.Generator) -> None:
         good, _ = self._good(rng)
-        path = self._put(answer, rng, good)
         digest = _sha256(good)
         at = next(i for i in range(20, 62) if digest[i] != digest[i + 1])
         swapped = digest[:at] + digest[at + 1] + digest[at] + digest[at + 2 :]
@@ -87,6 +90,7 @@ class Refuse(Exercise):
             ("", "in everything: it is empty"),
         ):
             loaded = f"The hash differs from the file's {what}, and the file was loaded all the same."
+            path = self._put(answer, rng, good)
             self._judge(answer.attempt("load_checked", path, other), path, loaded)
 
     @case("a file cut short is refused by name")
@@ -187,9 +191,9 @@ class Bundle(Exercise):
         size = answer.files(folder)[MODEL]
         answer.write(f"{folder}/{MODEL}", rng.bytes(size))
         bundle, result = self._write(answer, folder, given)
-        self._expect_hashes(answer, folder, bundle, result)
         kept = "The older `bundle.json` shows through: what it held is still there."
         expect("note" not in bundle, kept, result, got=", ".join(map(str, bundle)), expected=", ".join(self.KEYS))
+        self._expect_hashes(answer, folder, bundle, result)
 
     @case("it holds the installed version of every library")
     def libraries(self, answer: Answer, rng: np.random.Generator) -> None:

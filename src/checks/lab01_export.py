@@ -59,13 +59,15 @@ class Export(_NeedsRunOnnx):
         data, exported = self._export(answer, rng, over_there(answer, seed, **size))
         _expect_graph(data, films, exported)
         enough = len(data) >= 4 * films * components
-        expect(enough, "The file is smaller than the films' factors, which it must hold.", exported, got=data)
+        expect(
+            enough, "The file is smaller than the films' factors in float32, which it must hold.", exported, got=data
+        )
         # The file alone, in another folder: whatever was left beside it is not there.
         path = f"{answer.folder()}/alone.onnx"
         answer.write(path, data)
         histories = (rng.random((rows, films)) < 0.1).astype(np.float32)
         result = answer.attempt("run_onnx", path, histories)
-        incompatible = result.error and "ncompatible dimensions" in result.error.message
+        incompatible = result.error and "dimension" in result.error.message
         sizes = "The sizes in the graph do not fit each other: does the number of films come from the model passed in?"
         expect(not incompatible, sizes, result)
         expect(not result.error, "onnxruntime cannot run the file.", result)
@@ -86,13 +88,11 @@ class Export(_NeedsRunOnnx):
         older = rng.bytes(20_000)
         answer.write(path, older)
         result = answer.attempt("export_onnx", model, path)
-        sizes = "The sizes do not fit each other: does the number of films come from the model that was passed in?"
-        expect(not (result.error and "dimension" in result.error.message), sizes, result)
         expect(not result.error, "Your code stopped with an error here.", result)
         written = answer.files(folder)
         expect(name in written, "There is no file at `path` afterwards.", result, got=listed(written))
         data = answer.read(path)
-        stays = "An older file lay at `path`, and it lies there still: the model was not written to `path`."
+        stays = "An older file lay at `path`, and it lies there still: nothing was written to `path`."
         expect(data != older, stays, result, got=listed(written), expected="the exported model in its place")
         behind = "The file still holds the older one: it must be written anew, not continued."
         expect(not data.startswith(older), behind, result, got=data)
@@ -146,13 +146,13 @@ class Parity(_NeedsRunOnnx):
         path = f"{answer.folder()}/faithful-{rng.integers(10**6):06}.onnx"
         self._compare(answer, path, *_drawn(rng, 0))
 
-    @case("factors a tenth too large or too small: a difference, and still the same lists")
+    @case("factors too large or too small: a difference, and still the same lists")
     def scaled(self, answer: Answer, rng: np.random.Generator) -> None:
         seed, components, histories = _drawn(rng, 0)
         order = np.argsort(np.abs(histories @ components.T).max(axis=1))  # the largest difference last, then first
         path = f"{answer.folder()}/scaled-{rng.integers(10**6):06}.onnx"
         self._compare(answer, path, seed, components * np.float32(1.1), histories[order])
-        self._compare(answer, path, seed, components * np.float32(0.9), histories[order[::-1]])
+        self._compare(answer, path, seed, components * np.float32(0.8), histories[order[::-1]])
 
     @case("a difference in the fifth place is a difference")
     def fine(self, answer: Answer, rng: np.random.Generator) -> None:

@@ -110,12 +110,11 @@ def _first(model: Thing, path: str) -> float:
 
 
 def _other_films(model: Recommender, rng: np.random.Generator) -> Recommender:
-    """The model with the factors of its films dealt anew and larger: as many bytes, other recommendations.
+    """The model with the factors of its films drawn anew: as many bytes, other recommendations.
 
-    Scores spread to both sides of zero, far past -1, so that no small number stands for "never".
+    Half of the scores lie below zero, many of them below -1, so that no small number stands for "never".
     """
-    components = model.svd.components_
-    return with_components(model, 5 * components[:, rng.permutation(components.shape[1])])
+    return with_components(model, rng.normal(size=model.svd.components_.shape))
 
 
 class Save(Exercise):
@@ -306,8 +305,9 @@ class Reuse(Exercise):
     def order(self, answer: Answer, rng: np.random.Generator) -> None:
         model = small_recommender(draw_seed(rng))
         users = [399, 7, *rng.integers(8, 399, 3).tolist(), 7]
-        folder, here = _saved(answer, model), working_folder(answer)
-        before = contents(answer, folder)
+        folder, here = answer.folder(), working_folder(answer)
+        before = {MODEL: joblib_bytes(model) + b"more"}  # a reader does not mind; whoever saves it anew loses it
+        answer.write(f"{folder}/{MODEL}", before[MODEL])
         result = answer.call("recommend_from", folder, users, k=3)
         self._plain(result)
         _expect_recommended(result, model, users, 3, "These are not the best films of these users.")

@@ -25,7 +25,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LEARNER, TESTER = "requirements.lock", "requirements-test.lock"
+LEARNER, TESTER, NBGRADER = "requirements.lock", "requirements-test.lock", "requirements-nbgrader.lock"
 NEEDED_MB = {LEARNER: 950, TESTER: 1200}
 START = "notebooks/00_start_here.ipynb"
 
@@ -310,11 +310,13 @@ def become(command: list[str | Path], env: Environment) -> int:
 
 
 def lock_files(env: Environment, rest: list[str]) -> None:
-    """Write both lock files anew from pyproject.toml. The smaller one bounds the larger.
+    """Write the lock files anew from pyproject.toml. The learner's bounds the others.
 
     `rest` goes to uv: `--upgrade` takes the newest versions, without it those locked stay where they can.
     """
-    for name, extra in ((LEARNER, []), (TESTER, ["--extra", "test", "--constraints", LEARNER])):
+    bound = ["--constraints", LEARNER]
+    locks = {LEARNER: [], TESTER: ["--extra", "test", *bound], NBGRADER: ["--extra", "nbgrader", *bound]}
+    for name, extra in locks.items():
         say(f"resolving {name}")
         command = [env.python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
         command += [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from .lab01_bundle import BUNDLE_RIGHT, BUNDLE_WRONG, REFUSE_RIGHT, REFUSE_WRONG
+from .lab01_export import EXPORT_RIGHT, EXPORT_WRONG, PARITY_RIGHT, PARITY_WRONG
+
 LOAD = """
 def load_model(folder):
     return joblib.load(Path(folder) / "model.joblib")
@@ -129,6 +132,127 @@ def load_model(folder):
 """,
         "gave no model back",
     ),
+    "the notebook's big model": (
+        SAVE + "def load_model(folder):\n    return model\n",
+        "Did your function use the notebook's `model`?",
+    ),
+    "the folder emptied first": (
+        """
+import shutil
+
+def save_model(model, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).mkdir(parents=True)
+    joblib.dump(model, Path(folder) / "model.joblib")
+"""
+        + LOAD,
+        "removed another file from the folder",
+    ),
+    "in another working folder": (
+        """
+import os
+
+def save_model(model, folder):
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    joblib.dump(model, "model.joblib")
+"""
+        + LOAD,
+        "changed the working folder",
+    ),
+    "loads once and remembers": (
+        SAVE
+        + """
+from functools import lru_cache
+
+@lru_cache
+def load_model(folder):
+    return joblib.load(Path(folder) / "model.joblib")
+""",
+        "the second load gave the old model",
+    ),
+    "saved in half precision": (
+        """
+def save_model(model, folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    model.user_factors = model.user_factors.astype(np.float16).astype(np.float32)
+    joblib.dump(model, Path(folder) / "model.joblib")
+"""
+        + LOAD,
+        "not those of the one saved",
+    ),
+    "gives something that recommends": (
+        SAVE
+        + """
+from types import SimpleNamespace
+
+def load_model(folder):
+    return SimpleNamespace(recommend=joblib.load(Path(folder) / "model.joblib").recommend)
+""",
+        "not those of the one saved",
+    ),
+    "loads a map that writes": (
+        SAVE
+        + """
+def load_model(folder):
+    return joblib.load(Path(folder) / "model.joblib", mmap_mode="r+")
+""",
+        "writes what it forgets into the file",
+    ),
+    "a class of the notebook": (
+        """
+import sys
+
+class OnlyHere(type(small_model)):
+    pass
+
+sys.modules["__main__"].OnlyHere = OnlyHere  # in a notebook it is there already
+
+def save_model(model, folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    joblib.dump(OnlyHere(model.svd, model.user_factors, model.seen), Path(folder) / "model.joblib")
+"""
+        + LOAD,
+        "a class that was written in this notebook",
+    ),
+    "loads a second file": (
+        """
+import pickle
+
+def save_model(model, folder):
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, folder / "model.joblib")
+    (folder / "model.pkl").write_bytes(pickle.dumps(model))
+
+def load_model(folder):
+    return pickle.loads((Path(folder) / "model.pkl").read_bytes())
+""",
+        "looks for a file that is not there",
+    ),
+    "keeps the error of saving": (
+        """
+def save_model(model, folder):
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        joblib.dump(model, Path(folder) / "model.joblib")
+    except OSError as error:
+        print(error)
+"""
+        + LOAD,
+        "Nothing could be saved, and nobody was told",
+    ),
+    "another model where there is none": (
+        SAVE
+        + """
+def load_model(folder):
+    try:
+        return joblib.load(Path(folder) / "model.joblib")
+    except FileNotFoundError:
+        return small_model
+""",
+        "There is no model in this folder, and nobody was told",
+    ),
 }
 
 REUSE_RIGHT = {
@@ -149,6 +273,11 @@ def recommend_from(folder, users, k=10):
 """,
 }
 
+_RECOMMEND = """
+def recommend_from(folder, users, k=10):
+    return load_model(folder).recommend(users, k){}
+"""
+
 REUSE_WRONG = {
     "the notebook's model": (
         """
@@ -162,7 +291,7 @@ def recommend_from(folder, users, k=10):
 def recommend_from(folder, users, k=10):
     return load_model(folder).recommend(users).tolist()
 """,
-        "it should be (users, k)",
+        "it should be (6, 3), one row for each user",
     ),
     "films already watched": (
         """
@@ -200,6 +329,94 @@ def recommend_from(folder, users, k=10):
 """,
         "lists of numbers, not an object",
     ),
+    "the notebook's big model": (
+        "def recommend_from(folder, users, k=10):\n    return model.recommend(users, k).tolist()\n",
+        "Did your function use the notebook's `model`?",
+    ),
+    "ids from below zero": (
+        _RECOMMEND.format(" - 120"),
+        "These are not ids of films",
+    ),
+    "texts": (
+        _RECOMMEND.format(".astype(str).tolist()"),
+        "not an array of numbers",
+    ),
+    "floats": (
+        _RECOMMEND.format(".astype(float)"),
+        "12, not 12.0",
+    ),
+    "one user without a list": (
+        _RECOMMEND.format(".squeeze().tolist()"),
+        "it should be (1, 10), one row for each user",
+    ),
+    "watched films at zero": (
+        """
+def recommend_from(folder, users, k=10):
+    saved = load_model(folder)
+    scores = saved.scores(users) * (1 - saved.histories(users))
+    return np.argsort(-scores, axis=1)[:, :k].tolist()
+""",
+        "Where their scores are set to 0",
+    ),
+    "watched films at -1": (
+        """
+def recommend_from(folder, users, k=10):
+    saved = load_model(folder)
+    scores = np.where(saved.histories(users) > 0, -1, saved.scores(users))
+    return np.argsort(-scores, axis=1)[:, :k].tolist()
+""",
+        "has watched already",
+    ),
+    "remembers the model of a folder": (
+        """
+_models = {}
+
+def recommend_from(folder, users, k=10):
+    if folder not in _models:
+        _models[folder] = load_model(folder)
+    return _models[folder].recommend(users, k).tolist()
+""",
+        "these are the films of the old one",
+    ),
+    "another model where there is none": (
+        """
+def recommend_from(folder, users, k=10):
+    try:
+        saved = load_model(folder)
+    except FileNotFoundError:
+        saved = small_model
+    return saved.recommend(users, k).tolist()
+""",
+        "From which model?",
+    ),
+    "keeps its results in the folder": (
+        """
+def recommend_from(folder, users, k=10):
+    ids = load_model(folder).recommend(users, k).tolist()
+    (Path(folder) / "last.json").write_text(json.dumps(ids))
+    return ids
+""",
+        "Recommending has changed the folder",
+    ),
+    "saves the model again": (
+        """
+def recommend_from(folder, users, k=10):
+    saved = load_model(folder)
+    save_model(saved, folder)
+    return saved.recommend(users, k).tolist()
+""",
+        "Recommending has changed the folder",
+    ),
+    "in another working folder": (
+        """
+import os
+
+def recommend_from(folder, users, k=10):
+    os.chdir(folder)
+    return joblib.load("model.joblib").recommend(users, k).tolist()
+""",
+        "changed the working folder",
+    ),
 }
 
 SHARE_RIGHT = {
@@ -211,7 +428,9 @@ def load_shared(folder):
     "copy-on-write, then locked": """
 def load_shared(folder):
     mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="c")
-    mapped.user_factors.flags.writeable = False
+    seen = mapped.seen
+    for numbers in (mapped.user_factors, mapped.svd.components_, seen.data, seen.indices, seen.indptr):
+        numbers.flags.writeable = False
     return mapped
 """,
 }
@@ -270,411 +489,96 @@ def load_shared(folder):
 """,
         "another model than the one in the folder",
     ),
-}
+    "the notebook's big model": (
+        "def load_shared(folder):\n    return model\n",
+        "Did your function use the notebook's `model`?",
+    ),
+    "the users' factors mapped, the rest a copy": (
+        """
+def load_shared(folder):
+    path = Path(folder) / "model.joblib"
+    loaded = joblib.load(path)
+    loaded.user_factors = joblib.load(path, mmap_mode="r").user_factors
+    return loaded
+""",
+        "`svd.components_` did not notice",
+    ),
+    "a copy of the histories": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="r")
+    mapped.seen = mapped.seen.copy()
+    return mapped
+""",
+        "`seen.data` did not notice",
+    ),
+    "copy on write, the users' factors locked": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="c")
+    mapped.user_factors.flags.writeable = False
+    return mapped
+""",
+        "`withdraw` went through in this process alone",
+    ),
+    "mapped to be written, the users' factors locked": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="r+")
+    mapped.user_factors.flags.writeable = False
+    return mapped
+""",
+        "`withdraw` wrote into the file",
+    ),
+    "copy on write, the histories open": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="c")
+    mapped.user_factors.flags.writeable = mapped.svd.components_.flags.writeable = False
+    return mapped
+""",
+        "`model.seen *= 2` went through in this process alone",
+    ),
+    "a forget of its own": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="r+")
 
-EXPORT_RIGHT = {
-    "written by hand": """
-import onnx
+    def forget(user):
+        raise ValueError("assignment destination is read-only")
 
-def export_onnx(model, path):
-    films = model.svd.components_.T.astype(np.float32)
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("MatMul", ["x", "films"], ["y"])],
-        "recommender",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", films.shape[0]])],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["rows", films.shape[1]])],
-        [onnx.numpy_helper.from_array(films, "films")],
-    )
-    opsets = [onnx.helper.make_opsetid("", 13)]
-    made = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    onnx.save(made, str(path))
+    mapped.forget = forget
+    return mapped
 """,
-}
+        "`forget` wrote into the file",
+    ),
+    "the users' factors in a tuple": (
+        """
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="r")
+    mapped.user_factors = tuple(mapped.user_factors)
+    return mapped
+""",
+        "failed for another reason than a read-only array",
+    ),
+    "without the histories": (
+        """
+from types import SimpleNamespace
 
-EXPORT_WRONG = {
-    "float64 in": (
+def load_shared(folder):
+    mapped = joblib.load(Path(folder) / "model.joblib", mmap_mode="r")
+    return SimpleNamespace(user_factors=mapped.user_factors, svd=mapped.svd)
+""",
+        "The model has no matrix `seen`",
+    ),
+    "written anew first": (
         """
-from skl2onnx.common.data_types import DoubleTensorType
-
-def export_onnx(model, path):
-    films = model.svd.components_.shape[1]
-    types = [("history", DoubleTensorType([None, films]))]
-    exported = skl2onnx.to_onnx(model.svd, initial_types=types)
-    Path(path).write_bytes(exported.SerializeToString())
+def load_shared(folder):
+    path = Path(folder) / "model.joblib"
+    joblib.dump(joblib.load(path), path)
+    return joblib.load(path, mmap_mode="r")
 """,
-        "histories come as float32",
-    ),
-    "one row for ever": (
-        """
-def export_onnx(model, path):
-    films = model.svd.components_.shape[1]
-    exported = skl2onnx.to_onnx(model.svd, initial_types=[("history", FloatTensorType([1, films]))])
-    Path(path).write_bytes(exported.SerializeToString())
-""",
-        "that dimension must stay open",
-    ),
-    "the big model": (
-        """
-def export_onnx(_, path):
-    types = [("history", FloatTensorType([None, n_films]))]
-    exported = skl2onnx.to_onnx(model.svd, initial_types=types)
-    Path(path).write_bytes(exported.SerializeToString())
-""",
-        "another number of films",
-    ),
-    "another small model": (
-        """
-def export_onnx(_, path):
-    types = [("history", FloatTensorType([None, 120]))]
-    exported = skl2onnx.to_onnx(small_model.svd, initial_types=types)
-    Path(path).write_bytes(exported.SerializeToString())
-""",
-        "not the factors of the model that was passed in",
-    ),
-    "not written": (
-        """
-def export_onnx(model, path):
-    films = model.svd.components_.shape[1]
-    return skl2onnx.to_onnx(model.svd, initial_types=[("history", FloatTensorType([None, films]))])
-""",
-        "no file at `path`",
-    ),
-    "a joblib file": (
-        """
-def export_onnx(model, path):
-    joblib.dump(model.svd, path)
-""",
-        "it holds no ONNX model",
-    ),
-    "scores instead of factors": (
-        """
-import onnx
-
-def export_onnx(model, path):
-    films = model.svd.components_.T @ model.svd.components_
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("MatMul", ["x", "films"], ["y"])],
-        "scores",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", films.shape[0]])],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["rows", films.shape[1]])],
-        [onnx.numpy_helper.from_array(films, "films")],
-    )
-    opsets = [onnx.helper.make_opsetid("", 13)]
-    made = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    onnx.save(made, str(path))
-""",
-        "the factors, not the scores",
-    ),
-}
-
-PARITY_RIGHT = {
-    "in loops": """
-def parity(model, path, histories):
-    one = model.svd.transform(histories)
-    two = run_onnx(path, histories)
-    largest = max(abs(float(a) - float(b)) for a, b in zip(one.ravel(), two.ravel()))
-    equal = 0
-    for row in range(len(histories)):
-        lists = []
-        for factors in (one, two):
-            scores = factors[row] @ model.svd.components_
-            scores[histories[row] > 0] = -np.inf
-            lists.append(np.argsort(-scores)[:10].tolist())
-        equal += lists[0] == lists[1]
-    return [largest, equal / len(histories)]
-""",
-}
-
-_PARITY = """
-def parity(model, path, histories):
-    one, two = model.svd.transform(histories), run_onnx(path, histories)
-    components = model.svd.components_
-    first, second = (top_items(factors @ components, histories) for factors in (one, two))
-    return {difference}, {share}
-"""
-_DIFFERENCE = "np.abs(one - two).max()"
-_SHARE = "(first == second).all(axis=1).mean()"
-
-PARITY_WRONG = {
-    "mean difference": (
-        _PARITY.format(difference="np.abs(one - two).mean()", share=_SHARE),
-        "is a mean",
-    ),
-    "no absolute value": (
-        _PARITY.format(difference="(one - two).max()", share=_SHARE),
-        "differences of one sign",
-    ),
-    "absolute value too late": (
-        _PARITY.format(difference="abs((two - one).max())", share=_SHARE),
-        "of one sign",
-    ),
-    "difference of the scores": (
-        _PARITY.format(difference="np.abs((one - two) @ model.svd.components_).max()", share=_SHARE),
-        "compares scores",
-    ),
-    "single places": (
-        _PARITY.format(difference=_DIFFERENCE, share="(first == second).mean()"),
-        "only if all ten are",
-    ),
-    "as sets": (
-        _PARITY.format(
-            difference=_DIFFERENCE,
-            share="np.mean([set(a) == set(b) for a, b in zip(first.tolist(), second.tolist())])",
-        ),
-        "the same films in another order",
-    ),
-    "close factors": (
-        _PARITY.format(difference=_DIFFERENCE, share="np.isclose(one, two, atol=1e-4).all(axis=1).mean()"),
-        "lists of films are asked for",
-    ),
-    "films already watched": (
-        """
-def parity(model, path, histories):
-    one, two = model.svd.transform(histories), run_onnx(path, histories)
-    components = model.svd.components_
-    first, second = (np.argsort(-(fs @ components), axis=1)[:, :10] for fs in (one, two))
-    return np.abs(one - two).max(), (first == second).all(axis=1).mean()
-""",
-        "films already watched",
-    ),
-    "first film only": (
-        _PARITY.format(difference=_DIFFERENCE, share="(first[:, 0] == second[:, 0]).mean()"),
-        "the first film alone",
-    ),
-    "share of different lists": (
-        _PARITY.format(difference=_DIFFERENCE, share="(first != second).any(axis=1).mean()"),
-        "not the share of rows with equal lists",
-    ),
-    "one number": (
-        "def parity(model, path, histories):\n    return 0.0",
-        "Two numbers are asked for",
-    ),
-    "remembered": (
-        "def parity(model, path, histories):\n    return 0.0, 1.0",
-        "not the largest absolute difference",
-    ),
-}
-
-REFUSE_RIGHT = {
-    "hashed in pieces": """
-import hmac
-
-def load_checked(path, sha256):
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not hmac.compare_digest(digest, sha256):
-            raise ValueError("refused: " + str(path))
-        file.seek(0)
-        return joblib.load(file)
-""",
-    "an error of its own": """
-class Tampered(ValueError):
-    pass
-
-def load_checked(path, sha256):
-    hasher = hashlib.sha256()
-    hasher.update(Path(path).read_bytes())
-    if hasher.digest() != bytes.fromhex(sha256):
-        raise Tampered(f"{Path(path).name} was changed")
-    return joblib.load(path)
-""",
-}
-
-REFUSE_WRONG = {
-    "loads first": (
-        """
-def load_checked(path, sha256):
-    model = joblib.load(path)
-    if hashlib.sha256(Path(path).read_bytes()).hexdigest() != sha256:
-        raise ValueError(f"{path} was changed")
-    return model
-""",
-        "The planted code has run",
-    ),
-    "compares nothing": (
-        """
-def load_checked(path, sha256):
-    return joblib.load(path)
-""",
-        "One bit was flipped, and the file was loaded all the same",
-    ),
-    "trusts the loader's errors": (
-        """
-def load_checked(path, sha256):
-    try:
-        return joblib.load(path)
-    except Exception:
-        raise ValueError(f"{path} was changed")
-""",
-        "One bit was flipped, and the file was loaded all the same",
-    ),
-    "returns None": (
-        """
-def load_checked(path, sha256):
-    data = Path(path).read_bytes()
-    if hashlib.sha256(data).hexdigest() == sha256:
-        return joblib.load(io.BytesIO(data))
-""",
-        "was loaded all the same",
-    ),
-    "an assert": (
-        """
-def load_checked(path, sha256):
-    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == sha256, f"{path} was changed"
-    return joblib.load(path)
-""",
-        "another error than ValueError",
-    ),
-    "names no file": (
-        """
-def load_checked(path, sha256):
-    if hashlib.sha256(Path(path).read_bytes()).hexdigest() != sha256:
-        raise ValueError("wrong hash")
-    return joblib.load(path)
-""",
-        "does not name the file",
-    ),
-    "hashes the path": (
-        """
-def load_checked(path, sha256):
-    if hashlib.sha256(str(path).encode()).hexdigest() != sha256:
-        raise ValueError(f"{path} was changed")
-    return joblib.load(path)
-""",
-        "This file is the right one and was refused",
-    ),
-    "another hash": (
-        """
-def load_checked(path, sha256):
-    if hashlib.md5(Path(path).read_bytes()).hexdigest() != sha256:
-        raise ValueError(f"{path} was changed")
-    return joblib.load(path)
-""",
-        "This file is the right one and was refused",
-    ),
-    "gives the bytes": (
-        """
-def load_checked(path, sha256):
-    data = Path(path).read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{path} was changed")
-    return data
-""",
-        "not what the file holds",
-    ),
-}
-
-BUNDLE_RIGHT = {
-    "another order, other means": """
-import os
-
-def write_metadata(folder, version, training, metrics, inputs):
-    bundle = dict(libraries={}, files={}, inputs=inputs, metrics=metrics, version=version)
-    bundle["training"] = training
-    for name in os.listdir(folder):
-        if name == "bundle.json":
-            continue
-        with open(os.path.join(folder, name), "rb") as file:
-            bundle["files"][name] = hashlib.file_digest(file, "sha256").hexdigest()
-    import scipy
-    import sklearn
-    for name, module in zip(LIBRARIES, (joblib, np, sklearn, scipy)):
-        bundle["libraries"][name] = module.__version__
-    with open(os.path.join(folder, "bundle.json"), "w", encoding="utf-8") as file:
-        json.dump(bundle, file, ensure_ascii=False, sort_keys=True)
-""",
-}
-
-_BUNDLE = """
-def write_metadata(folder, version, training, metrics, inputs):
-    folder = Path(folder)
-    bundle = {{
-        "version": version, "training": training, "metrics": metrics, "inputs": inputs,
-        "files": {files},
-        "libraries": {libraries},
-    }}
-    (folder / "bundle.json").write_text({text})
-"""
-_FILES = "{p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != 'bundle.json'}"
-_LIBRARIES = "{name: installed_version(name) for name in LIBRARIES}"
-_TEXT = "json.dumps(bundle)"
-
-BUNDLE_WRONG = {
-    "text of a dict": (
-        _BUNDLE.format(
-            files=_FILES,
-            libraries=_LIBRARIES,
-            text="str(bundle).encode('ascii', 'replace').decode()",
-        ),
-        "The file is not JSON",
-    ),
-    "lists itself": (
-        _BUNDLE.format(
-            files="{p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}",
-            libraries=_LIBRARIES,
-            text=_TEXT,
-        ),
-        "`bundle.json` lists itself",
-    ),
-    "hash of the name": (
-        _BUNDLE.format(
-            files=_FILES.replace("p.read_bytes()", "p.name.encode()"),
-            libraries=_LIBRARIES,
-            text=_TEXT,
-        ),
-        "the hash of the file's name",
-    ),
-    "MD5": (
-        _BUNDLE.format(files=_FILES.replace("sha256", "md5"), libraries=_LIBRARIES, text=_TEXT),
-        "This is no SHA-256",
-    ),
-    "one file only": (
-        _BUNDLE.format(
-            files=_FILES.replace("!= 'bundle.json'", "== 'model.joblib'"),
-            libraries=_LIBRARIES,
-            text=_TEXT,
-        ),
-        "No hash is noted for model.onnx",
-    ),
-    "whole paths": (
-        _BUNDLE.format(files=_FILES.replace("{p.name:", "{str(p):"), libraries=_LIBRARIES, text=_TEXT),
-        "No hash is noted for model.joblib, model.onnx",
-    ),
-    "versions from memory": (
-        _BUNDLE.format(files=_FILES, libraries="{name: '1.0' for name in LIBRARIES}", text=_TEXT),
-        "is not the installed one",
-    ),
-    "names of the imports": (
-        _BUNDLE.format(
-            files=_FILES,
-            libraries="{'joblib': joblib.__version__, 'numpy': np.__version__, 'sklearn': '1'}",
-            text=_TEXT,
-        ),
-        "No version is noted for scikit-learn, scipy",
-    ),
-    "a key forgotten": (
-        _BUNDLE.format(files=_FILES, libraries=_LIBRARIES, text=_TEXT).replace('"inputs": inputs,', ""),
-        "The JSON lacks inputs",
-    ),
-    "the notebook's metrics": (
-        _BUNDLE.format(files=_FILES, libraries=_LIBRARIES, text=_TEXT).replace(
-            '"metrics": metrics', '"metrics": {"recall_at_10": 0.39}'
-        ),
-        "The value of `metrics` is not the one that was passed in",
-    ),
-    "never replaced": (
-        _BUNDLE.format(files=_FILES, libraries=_LIBRARIES, text=_TEXT).replace(
-            "    bundle = {",
-            "    if (folder / 'bundle.json').exists():\n        return\n    bundle = {",
-        ),
-        "as they are now",
-    ),
-    "not written": (
-        """
-def write_metadata(folder, version, training, metrics, inputs):
-    return json.dumps({"version": version})
-""",
-        "There is no `bundle.json`",
+        "Loading has written the file anew",
     ),
 }
 

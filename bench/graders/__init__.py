@@ -1,0 +1,1 @@
+"""How bench/grading.py runs each grader and what it reads of it."""
