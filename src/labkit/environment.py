@@ -316,6 +316,7 @@ def lock_files(env: Environment, rest: list[str]) -> None:
     """
     bound = ["--constraints", LEARNER]
     locks = {LEARNER: [], TESTER: ["--extra", "test", *bound], NBGRADER: ["--extra", "nbgrader", *bound]}
+    locks |= {"bench/requirements-otter.lock": ["--extra", "otter", *bound]}
     for name, extra in locks.items():
         say(f"resolving {name}")
         command = [env.python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
