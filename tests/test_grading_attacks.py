@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from labkit.grading import isolation
 from labkit.grading.grader import Grader, Order
 from labkit.grading.isolation import Limits, strongest
 
@@ -265,3 +266,25 @@ def test_an_honest_answer_still_gets_everything(grader: Grader) -> None:
 def test_grading_again_gives_the_same(grader: Grader) -> None:
     wrong = {**RIGHT, "total": "def total(values):\n    return values[0]"}
     assert grader.grade(wrong) == grader.grade(wrong)
+
+
+def test_an_environment_may_lie_below_the_folder_that_becomes_private(tmp_path: Path) -> None:
+    """A clone in /tmp: what is readable stays so, although /tmp itself is new and empty."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "note.txt").write_text("still here")
+    (tmp_path / "hidden.txt").write_text("not here")
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        isolation.separate()
+        if (inner := os.fork()) == 0:
+            isolation.confine(isolation.Jail((str(tmp_path / "kept"),), LIMITS), os.getppid() + 1)
+            found = (tmp_path / "kept" / "note.txt").read_text(), (tmp_path / "hidden.txt").exists()
+            Path("/tmp/own.txt").write_text("writable")
+            os.write(writer, repr(found).encode())
+            os._exit(0)
+        os.waitpid(inner, 0)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == "('still here', False)"
+    os.waitpid(child, 0)

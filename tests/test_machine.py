@@ -42,8 +42,10 @@ def install(folder: Path, name: str, python: str) -> None:
         text = f'@"{sys.executable}" "%~dp0{name}.py" %*\n'
         (folder / f"{name}.bat").write_text(text, encoding="utf-8")
     else:
+        (folder / f"{name}.py").write_text(python, encoding="utf-8")
         path = folder / name
-        path.write_text(f"#!{sys.executable}\n{python}\n", encoding="utf-8")
+        # A first line of `#!` could not name a Python whose path holds a space.
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{folder}/{name}.py" "$@"\n', encoding="utf-8")
         path.chmod(0o755)
 
 

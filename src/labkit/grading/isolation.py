@@ -146,18 +146,21 @@ def confine(jail: Jail, number: int) -> None:
     """
     libc = _libc()
     _mount("none", "/", None, RECURSIVE | PRIVATE)
-    root = "/tmp"  # any folder will do as the place to build on
+    root = _place_to_build(jail.readable)
     _mount("tmpfs", root, "tmpfs", NO_SETUID | NO_DEVICES, "size=1m,mode=755")
+    size = f"size={jail.limits.disk_mb}m,nr_inodes=20000,mode=1777"
+    private = (f"{root}/tmp", f"{root}/dev/shm")
+    for folder in (*private, f"{root}/proc", f"{root}/old"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    # Before the rest, since an environment may itself lie below /tmp.
+    for folder in private:
+        _mount("tmpfs", folder, "tmpfs", NO_SETUID | NO_DEVICES, size)
     for path in dict.fromkeys([*SYSTEM, *DEVICES, *jail.readable]):
         _offer(path, root)
-    for folder in ("proc", "tmp", "dev/shm", "old"):
-        Path(root, folder).mkdir(parents=True, exist_ok=True)
     _mount("proc", f"{root}/proc", "proc", NO_SETUID | NO_DEVICES | NO_EXEC)
-    attributes = struct.pack("QQQQ", READ_ONLY | ATTR_NO_SETUID, 0, 0, 0)
-    _call("read-only", libc.syscall(MOUNT_SETATTR, -100, root.encode(), AT_RECURSIVE, attributes, len(attributes)))
-    size = f"size={jail.limits.disk_mb}m,nr_inodes=20000,mode=1777"
-    _mount("tmpfs", f"{root}/tmp", "tmpfs", NO_SETUID | NO_DEVICES, size)
-    _mount("tmpfs", f"{root}/dev/shm", "tmpfs", NO_SETUID | NO_DEVICES, size)
+    _attributes(root, AT_RECURSIVE, put=READ_ONLY | ATTR_NO_SETUID)
+    for folder in private:
+        _attributes(folder, 0, take=READ_ONLY)
     _call("pivot_root", libc.syscall(_number("pivot_root"), root.encode(), f"{root}/old".encode()))
     os.chdir("/")
     _call("umount", libc.umount2(b"/old", DETACH))
@@ -165,6 +168,21 @@ def confine(jail: Jail, number: int) -> None:
     _loopback()
     _limit(jail.limits)
     _give_up_privileges(libc, FIRST_USER + number)
+
+
+def _place_to_build(readable: Iterable[str]) -> str:
+    """A folder to build the new root on: one below which nothing lies that is still needed."""
+    for place in ("/mnt", "/media", "/srv", "/opt", "/sys"):
+        if Path(place).is_dir() and not any(Path(path).is_relative_to(place) for path in readable):
+            return place
+    raise IsolationError("no folder was found on which a new root could be built")
+
+
+def _attributes(path: str, flags: int, *, put: int = 0, take: int = 0) -> None:
+    """Set and clear attributes of a mount (mount_setattr(2), Linux 5.12)."""
+    attributes = struct.pack("QQQQ", put, take, 0, 0)
+    result = _libc().syscall(MOUNT_SETATTR, -100, path.encode(), flags, attributes, len(attributes))
+    _call(f"attributes of {path}", result)
 
 
 def _offer(path: str, root: str) -> None:
