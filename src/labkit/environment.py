@@ -317,6 +317,8 @@ def lock_files(env: Environment, rest: list[str]) -> None:
     bound = ["--constraints", LEARNER]
     locks = {LEARNER: [], TESTER: ["--extra", "test", *bound], NBGRADER: ["--extra", "nbgrader", *bound]}
     locks |= {"bench/requirements-otter.lock": ["--extra", "otter", *bound]}
+    locks |= {"bench/requirements-serving.lock": ["--extra", "serving", *bound]}
+    locks |= {"bench/requirements-bentoml.lock": ["--extra", "bentoml"]}
     for name, extra in locks.items():
         say(f"resolving {name}")
         command = [env.python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
