@@ -122,7 +122,7 @@ def test_a_command_that_is_not_there() -> None:
 def test_a_server_that_never_answers_is_ended() -> None:
     silent = "import os, sys, threading; print(os.getpid(), flush=True); threading.Event().wait()"
     with (
-        pytest.raises(ServerFailed, match="did not answer within 0.5 s") as failed,
+        pytest.raises(ServerFailed, match=r"did not answer within 0.5 s") as failed,
         serving([sys.executable, "-c", silent], patience_s=0.5),
     ):
         pass
