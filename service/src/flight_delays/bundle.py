@@ -23,6 +23,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from flight_delays.disk import flush_folder, write_file
 from flight_delays.features import NAMES, Columns, encode, unknown_values
 from flight_delays.metadata import (
     MODEL_FILE,
@@ -91,13 +92,13 @@ def load_bundle(folder: str | os.PathLike[str], expected_sha256: str | None = No
         BundleError: a check failed; the message names the file, what was expected and what found.
     """
     folder = Path(folder)
-    content = _read(folder, INFO_FILE, MAX_INFO_BYTES)
+    content = read_file(folder, INFO_FILE, MAX_INFO_BYTES)
     digest = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None:
         _expect(INFO_FILE, "SHA-256", expected_sha256.lower(), digest)
-    info = _parse(content)
+    info = parse_info(content)
 
-    model = _read(folder, MODEL_FILE, info.model.size)
+    model = read_file(folder, MODEL_FILE, info.model.size)
     _expect(MODEL_FILE, "size in bytes", info.model.size, len(model))
     _expect(MODEL_FILE, "SHA-256", info.model.sha256, hashlib.sha256(model).hexdigest())
     _check_version(info)
@@ -127,15 +128,15 @@ def write_bundle(parent: str | os.PathLike[str], model: bytes, info: BundleInfo)
     draft = parent / f".{info.version}-{uuid4().hex}"
     draft.mkdir()
     try:
-        _write(draft / MODEL_FILE, model)
-        _write(draft / INFO_FILE, info.sealed().model_dump_json(indent=2).encode())
+        write_file(draft / MODEL_FILE, model)
+        write_file(draft / INFO_FILE, info.sealed().model_dump_json(indent=2).encode())
         load_bundle(draft)
-        _flush_folder(draft)
+        flush_folder(draft)
         draft.rename(target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _flush_folder(parent)
+    flush_folder(parent)
     return target
 
 
@@ -158,8 +159,8 @@ def run_model(session: ort.InferenceSession, matrix: NDArray[np.float32]) -> NDA
     return session.run([OUTPUT], {INPUT: matrix})[0][:, 1]
 
 
-def _read(folder: Path, name: str, limit: int) -> bytes:
-    """Read a file of the bundle, at most `limit` bytes of it."""
+def read_file(folder: Path, name: str, limit: int) -> bytes:
+    """Read a file of a bundle that may have at most `limit` bytes."""
     path = folder / name
     if path.is_symlink():
         raise BundleError(f"{name}: expected a file of the bundle, found a symbolic link")
@@ -173,7 +174,8 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
     return content
 
 
-def _parse(content: bytes) -> BundleInfo:
+def parse_info(content: bytes) -> BundleInfo:
+    """Check the content of bundle.json against its schema."""
     try:
         return BundleInfo.model_validate_json(content)
     except ValidationError as error:
@@ -226,20 +228,3 @@ def _check_golden_rows(bundle: Bundle) -> None:
                 f"{MODEL_FILE}: golden row {row}: expected {expected:.7f} "
                 f"within {golden.tolerance:g}, found {actual:.7f}"
             )
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut; Windows has no call for it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
