@@ -117,6 +117,7 @@ def test_a_latency_holds_what_the_server_took(url: str) -> None:
     done = load(f"{url}/slow", connections=2, requests=4, seconds=20)
     assert done.latencies_ms.shape == (4,) and done.latencies_ms.min() >= 20
     assert done.seconds >= 0.04
+    assert 0 < done.busy < 1  # it waited for the server
 
 
 @pytest.mark.parametrize("path", ["/close", "/chunks"])

@@ -43,6 +43,9 @@ class Load:
         From the first request to the last answer.
     connections
         How many were kept busy.
+    busy
+        Share of the time that the process which made the load was computing itself. Near 1 the load
+        was the limit, not the server.
     """
 
     latencies_ms: NDArray[np.float64]
@@ -50,6 +53,7 @@ class Load:
     errors: dict[str, int]
     seconds: float
     connections: int
+    busy: float = 0.0
 
     @property
     def answers(self) -> int:
@@ -146,7 +150,9 @@ def load(
     }
     told = _in_process(order, seconds + 2 * patience_s + START_S)
     latencies = np.frombuffer(told["latencies_ms"], "<f8")
-    return Load(latencies, dict(sorted(told["statuses"].items())), told["errors"], told["seconds"], connections)
+    busy = told["cpu_s"] / told["seconds"] if told["seconds"] else 0.0
+    statuses = dict(sorted(told["statuses"].items()))
+    return Load(latencies, statuses, told["errors"], told["seconds"], connections, busy)
 
 
 def draw_latencies(axes: Axes, loads: Mapping[str, Load], title: str = "") -> None:

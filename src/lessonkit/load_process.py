@@ -35,7 +35,8 @@ class Run:
     statuses: Counter[int] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     sent: int = 0
-    last: float = 0.0  # when the last answer came
+    last: float = 0.0  # when the last answer came; at the end, seconds from the start to it
+    cpu_s: float = 0.0  # what the load itself took
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -147,7 +148,7 @@ async def make_load(order: dict[str, Any]) -> Run:
     loop, run = asyncio.get_running_loop(), Run(order)
     connections = [Connection(run) for _ in range(order["connections"])]
     await asyncio.gather(*(connection.open() for connection in connections))
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.process_time()
 
     def end() -> None:
         run.over = True
@@ -161,6 +162,7 @@ async def make_load(order: dict[str, Any]) -> Run:
         if not connection.done.done():
             connection.send_next()
     await asyncio.wait([connection.done for connection in connections])
+    run.cpu_s = time.process_time() - cpu_before
     for timer in timers:
         timer.cancel()
     run.last = max(run.last - started, 0.0)
@@ -188,6 +190,7 @@ def main() -> None:
         "statuses": run.statuses,
         "errors": run.errors,
         "seconds": run.last,
+        "cpu_s": run.cpu_s,
     }
     sys.stdout.buffer.write(msgpack.packb(told))
 
