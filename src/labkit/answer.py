@@ -17,11 +17,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit import fresh
 from labkit.host import Host
 from labkit.values import Ref, ValueRefused, decode, encode, show
+
+if TYPE_CHECKING:
+    from labkit.http import Client
 
 MAX_FILE = 48 * 2**20
 
@@ -63,6 +66,16 @@ class Failure:
     message: str
     line: int | None
     source: str
+
+    @classmethod
+    def told(cls, parts: Any, tidy: Callable[[str], str]) -> Failure:
+        """From what the answer's side says; raises ValueRefused if that is malformed."""
+        try:
+            kinds = tuple(str(kind) for kind in parts["kinds"]) or ("Exception",)
+            line = parts["line"] if type(parts["line"]) is int else None
+            return cls(kinds, tidy(str(parts["message"])), line, str(parts["source"]))
+        except (TypeError, KeyError) as malformed:
+            raise ValueRefused("an error is malformed") from malformed
 
     def __str__(self) -> str:
         said = f"{self.kinds[0]}: {self.message}" if self.message else self.kinds[0]
@@ -153,6 +166,28 @@ class Answer:
         asked = {"do": "fresh", "target": Ref(name=name), "args": list(args), "kwargs": kwargs}
         return self._wanted(self._run(tried, **asked))
 
+    def client(self, app: str | Thing, *args: Any, **kwargs: Any) -> Client:
+        """Start an ASGI app of the notebook and give a client for it; a context manager.
+
+        Parameters
+        ----------
+        app
+            Name of an app, or of a function that makes one from the further arguments, or a Thing.
+
+        Raises
+        ------
+        Wrong
+            It is no app, or it does not start.
+        """
+        from labkit.http import Client
+
+        target = app.ref if isinstance(app, Thing) else Ref(name=app)
+        label = app.label if isinstance(app, Thing) else app
+        made = f"{label}({self._arguments(args, kwargs)})" if args or kwargs else label
+        given = [part.ref if isinstance(part, Thing) else part for part in args]
+        named = {name: part.ref if isinstance(part, Thing) else part for name, part in kwargs.items()}
+        return Client(self, target, self.tidy(made), given, named)
+
     def folder(self) -> str:
         """A new empty folder on the answer's side, as a path."""
         return self._made(self._ask(do="folder"))
@@ -195,18 +230,13 @@ class Answer:
     def _run(self, tried: str, **request: Any) -> Result:
         reply = self._ask(**request)
         try:
-            error = reply["error"] and Failure(
-                kinds=tuple(str(kind) for kind in reply["error"]["kinds"]) or ("Exception",),
-                message=self.tidy(str(reply["error"]["message"])),
-                line=reply["error"]["line"],
-                source=str(reply["error"]["source"]),
-            )
+            error = Failure.told(reply["error"], self.tidy) if reply["error"] else None
             value, printed, seconds = reply["value"], str(reply["printed"]), float(reply["seconds"])
         except (TypeError, KeyError, ValueError) as malformed:
             raise ValueRefused("a reply is malformed") from malformed
         if isinstance(value, Ref):
             value = Thing(self, value, label="it" if len(tried) > 40 else tried)
-        return Result(self.tidy(tried), value, error or None, self.tidy(printed), seconds)
+        return Result(self.tidy(tried), value, error, self.tidy(printed), seconds)
 
     def _written(self, result: Result) -> Result:
         if result.error and result.error.kinds[0] == "NotImplementedError" and not result.error.message:

@@ -54,6 +54,7 @@ class Host:
         self._fresh = fresh
         self._is_answer = is_answer
         self._things: dict[int, Any] = {}
+        self._apps: dict[int, Any] = {}
         self._numbers = itertools.count(1)
 
     def serve(self, request: bytes) -> bytes:
@@ -142,6 +143,24 @@ class Host:
 
     def _do_item(self, asked: dict[str, Any]) -> bytes:
         return self.run(lambda: self._find(asked["target"])[self._find(asked["key"])])
+
+    def _do_app_start(self, asked: dict[str, Any]) -> bytes:
+        from labkit import asgi  # only where a lab has an app
+
+        def work() -> int:
+            args, kwargs = self._find(asked["args"]), self._find(asked["kwargs"])
+            app = asgi.find_app(self._find(asked["target"]), asked["label"], args, kwargs)
+            number = next(self._numbers)
+            self._apps[number] = asgi.RunningApp(app, self._describe, asked["limit_s"])
+            return number
+
+        return self.run(work)
+
+    def _do_app_requests(self, asked: dict[str, Any]) -> bytes:
+        return self.run(lambda: self._apps[asked["app"]].at_once(asked["requests"], asked["limit_s"]))
+
+    def _do_app_stop(self, asked: dict[str, Any]) -> bytes:
+        return self.run(lambda: self._apps.pop(asked["app"]).close())
 
     def _do_folder(self, asked: dict[str, Any]) -> bytes:
         made = self._folder / f"folder-{next(self._numbers)}"
