@@ -6,10 +6,11 @@
 Prints one table and writes bench/serving.json (a trial with --only writes nothing unless --out
 names a file). Run it when the machine has nothing else to do.
 
-Each server gets one core, the load another; a server of two workers gets two, and where the machine
-has only two the load shares them, which its row says. In each round every server is started in turn
-and each cell is measured for some seconds, so that a noisy neighbour meets all of them; a row holds
-the medians of its cells. Before the first cell the probabilities are compared with the model's own.
+Each server gets one core and one thread for its numeric libraries, the load another core; a server
+of two workers gets two cores. Where the machine has only two the load shares them, which the row
+says. In each round every server is started in turn and each cell is measured for some seconds, so
+that a noisy neighbour meets all of them; a row holds the medians of its cells. Before the first
+cell the probabilities are compared with the model's own.
 
 CPU time and memory are those of all processes of a server; resident sets are added up. Batches are
 a thousand rows a request.
@@ -36,7 +37,7 @@ from bench.servers.contenders import BENTOML, SERVING, Contender, Missing, Wrong
 from bench.servers.measure import Bodies, Measured, check, measure
 from bench.servers.model import BATCH, Prepared, prepare
 from labkit.environment import ROOT
-from lessonkit.cores import split, usable
+from lessonkit.cores import usable
 from lessonkit.servers import ServerFailed
 
 CONNECTIONS = (1, 16, 64)
@@ -107,9 +108,9 @@ class Bench:
                 yield f"{one.key}: {self._failed.get(one.key) or told + ' requests/s'}"
 
     def _measure(self, one: Contender) -> None:
-        servers, loads = split(one.workers)
+        _, loads = one.cores()
         bodies = Bodies(one.protocol, self._prepared)
-        with one.running(self._prepared, servers) as server:
+        with one.running(self._prepared) as server:
             if one.key not in self._checked:
                 check(server, bodies)
                 self._checked.add(one.key)
@@ -120,7 +121,7 @@ class Bench:
     def rows(self) -> list[Row]:
         made = []
         for one in self._chosen:
-            servers, loads = split(one.workers)
+            servers, loads = one.cores()
             notes = [one.note] if one.note else []
             if set(loads) & set(servers):
                 notes.append(SHARED.format(len(servers)))
@@ -169,6 +170,7 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
             ("ceiling", BATCH, BATCH_CONNECTIONS),
         ),
         "times MLflow at 16 connections": (("service", 1, 16), ("mlflow", 1, 16)),
+        "times MLflow as installed at 16 connections": (("service", 1, 16), ("mlflow-as-installed", 1, 16)),
         "times MLflow in batches": (("service", BATCH, BATCH_CONNECTIONS), ("mlflow", BATCH, BATCH_CONNECTIONS)),
         "times FastAPI with DataFrame and pipeline at 16 connections": (("service", 1, 16), ("fastapi", 1, 16)),
         "two workers over one at 16 connections": (("service2", 1, 16), ("service", 1, 16)),

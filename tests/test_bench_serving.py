@@ -14,7 +14,6 @@ from bench.servers.contenders import Contender, Wrong, contenders
 from bench.servers.measure import Bodies, Measured, check
 from bench.servers.model import Prepared, prepare
 from flight_delays.flights import load_flights
-from lessonkit.cores import split
 
 QUIET = {"p99_ms": 9.0, "cpu_ms_per_request": 0.2, "rss_mb": 80.4, "failed": 0, "told": ""}
 
@@ -81,7 +80,7 @@ def contender(key: str) -> Contender:
 
 def test_the_ceiling_answers_with_the_models_probabilities_and_checks_its_input(prepared: Prepared) -> None:
     one = contender("ceiling")
-    with one.running(prepared, split()[0]) as server:
+    with one.running(prepared) as server:
         check(server, Bodies(one.protocol, prepared))
         flight = prepared.singles()[0]
         for wrong in ({"distance": -1}, {"distance": "far"}, {"distance": True}, {"distance": None}, {"speed": 1}):
@@ -93,7 +92,7 @@ def test_a_server_that_answers_otherwise_or_not_at_all_is_found_out(prepared: Pr
     one = contender("ceiling")
     other = replace(one.protocol, read_one=lambda body: [body["probability"] + 0.001])
     refused = replace(one.protocol, body_many=lambda columns: {"columns": columns})
-    with one.running(prepared, split()[0]) as server:
+    with one.running(prepared) as server:
         for protocol, why in ((other, "not those of the model"), (refused, "answered 422")):
             with pytest.raises(Wrong, match=why):
                 check(server, Bodies(protocol, prepared))

@@ -103,6 +103,17 @@ def test_it_outlives_an_interrupt_meant_for_a_cell(tmp_path: Path) -> None:
         assert kernel.wait(20) == 0
 
 
+def test_a_variable_may_be_set_or_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAKEN", "here")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    said = "import os; print([os.environ.get(name) for name in ('TAKEN', 'SET', 'OMP_NUM_THREADS')])"
+    with (
+        pytest.raises(ServerFailed, match=r"\[None, 'yes', '1'\]"),
+        serving([sys.executable, "-c", said], env={"TAKEN": None, "SET": "yes"}),
+    ):
+        pass
+
+
 def test_a_server_that_ends_at_once_tells_its_last_lines() -> None:
     with (
         pytest.raises(ServerFailed, match=r"(?s)ended with 3 before it answered.*no model here"),

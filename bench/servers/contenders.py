@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.servers.model import VARIABLE, Prepared
 from labkit.environment import ROOT
-from lessonkit.servers import Server, flight_delays, serving
+from lessonkit.cores import split, usable
+from lessonkit.servers import ONE_THREAD, Server, flight_delays, serving
 from tests.nbgrader_environment import environment
 
 SERVING = (".venv-serving", "bench/requirements-serving.lock")
@@ -26,6 +27,7 @@ if os.name == "nt":  # where there is no uvloop
     UVICORN[UVICORN.index("uvloop")] = "asyncio"
 GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8"]
 FOLDER = "{folder}"  # in a command: where model and rows are
+MLFLOW_MODEL = ("-m", "bench.servers.mlflow_model")
 Columns = dict[str, list[Any]]
 
 
@@ -80,7 +82,13 @@ class Contender:
     environment: tuple[str, str] | None = None
     workers: int = 1
     prepare: tuple[str, ...] = ()
+    as_installed: bool = False  # no limit to its cores and to the threads of its libraries
     note: str = ""
+
+    def cores(self) -> tuple[list[int], list[int]]:
+        """For the server and for the load on it."""
+        servers, loads = split(self.workers)
+        return (usable(), loads) if self.as_installed else (servers, loads)
 
     def python(self) -> Path:
         """The interpreter of its environment, which is made where it is missing."""
@@ -92,8 +100,8 @@ class Contender:
         return made.python
 
     @contextmanager
-    def running(self, prepared: Prepared, cores: Sequence[int]) -> Iterator[Server]:
-        """The server, ready to answer.
+    def running(self, prepared: Prepared) -> Iterator[Server]:
+        """The server, ready to answer, on its cores.
 
         Raises
         ------
@@ -104,18 +112,19 @@ class Contender:
         """
         if "gunicorn" in self.command and importlib.util.find_spec("fcntl") is None:
             raise Missing("gunicorn does not run on Windows")
-        environ = environ_of(self.python(), prepared)
+        environ: dict[str, str | None] = {**environ_of(self.python(), prepared)}
         if self.prepare and not prepared.mlflow_model.exists():
             command = [str(self.python()), *self.prepare]
             done = subprocess.run(
-                command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False
+                command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=False
             )
             if done.returncode:
                 raise Missing(f"{' '.join(self.prepare)}: {done.stderr.strip().splitlines()[-1]}")
         command = [str(self.python()), *(word.replace(FOLDER, str(prepared.folder)) for word in self.command)]
-        with serving(
-            command, self.protocol.ready, env=environ, cwd=ROOT, cores=cores, patience_s=90, stop_s=10
-        ) as server:
+        if self.as_installed:
+            environ |= {name: None for name in ONE_THREAD if name.endswith("_NUM_THREADS")}
+        cores, ready = self.cores()[0], self.protocol.ready
+        with serving(command, ready, env=environ, cwd=ROOT, cores=cores, patience_s=90, stop_s=10) as server:
             yield server
 
 
@@ -124,8 +133,8 @@ class Service(Contender):
     """The service of this course, as `python -m flight_delays serve` starts it, with nothing switched off."""
 
     @contextmanager
-    def running(self, prepared: Prepared, cores: Sequence[int]) -> Iterator[Server]:
-        with flight_delays(prepared.bundle_folder, self.workers, cores=cores) as server:
+    def running(self, prepared: Prepared) -> Iterator[Server]:
+        with flight_delays(prepared.bundle_folder, self.workers, cores=self.cores()[0]) as server:
             yield server
 
 
@@ -139,7 +148,8 @@ def contenders() -> list[Contender]:
     """All of them, the ceiling first."""
     apart = Protocol(many="/v1/predictions/batch")
     bento = Protocol(many="/v1/predictions/batch", ready="/readyz")
-    mlflow = ("-m", "mlflow", "models", "serve", "-m")
+    mlflow_command = ("-m", "mlflow", "models", "serve", "-m", f"{FOLDER}/mlflow", "-p", "{port}")
+    mlflow = ((*mlflow_command, "--env-manager", "local", "--workers", "1"), MLFLOW, SERVING)
     return [
         Contender(
             "ceiling",
@@ -155,13 +165,14 @@ def contenders() -> list[Contender]:
             "flask", "Flask, gunicorn, DataFrame, pipeline", (*GUNICORN, "bench.servers.flask_app:with_frames()")
         ),
         Contender("flask-onnx", "Flask, gunicorn, onnxruntime", (*GUNICORN, "bench.servers.flask_app:with_onnx()")),
+        Contender("mlflow", "MLflow models serve, pipeline", *mlflow, prepare=MLFLOW_MODEL),
         Contender(
-            "mlflow",
-            "MLflow models serve, pipeline",
-            (*mlflow, f"{FOLDER}/mlflow", "-p", "{port}", "--env-manager", "local", "--workers", "1"),
-            MLFLOW,
-            SERVING,
-            prepare=("-m", "bench.servers.mlflow_model"),
+            "mlflow-as-installed",
+            "MLflow models serve, as installed",
+            *mlflow,
+            prepare=MLFLOW_MODEL,
+            as_installed=True,
+            note="all cores and no limit to threads, where the others have one core and one thread",
         ),
         Contender(
             "litserve",

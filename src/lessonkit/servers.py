@@ -55,7 +55,7 @@ def serving(
     command: Sequence[str | os.PathLike[str]],
     ready_path: str = "/",
     *,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     cores: Sequence[int] | None = None,
     patience_s: float = 60.0,
@@ -72,7 +72,8 @@ def serving(
     ready_path
         The server is ready once a GET of this path is answered with a status below 400.
     env
-        Variables to set for it beside those of this process. Numeric libraries get one thread each.
+        Variables to set for it beside those of this process; None takes one away. Numeric libraries get
+        one thread each where neither says otherwise.
     cwd
         The folder it runs in.
     cores
@@ -101,7 +102,7 @@ def flight_delays(
     workers: int = 1,
     *,
     state: str | os.PathLike[str] | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cores: Sequence[int] | None = None,
     patience_s: float = 60.0,
 ) -> Iterator[Server]:
@@ -146,7 +147,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def _started(
     command: list[str],
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str | None] | None,
     cwd: str | os.PathLike[str] | None,
     cores: Sequence[int] | None,
     stop_s: float,
@@ -154,7 +155,8 @@ def _started(
     """The process that guards the command, the command's process id, the file with what it writes."""
     allowed = ",".join(map(str, cores)) if cores else "any"
     guarded = [sys.executable, "-m", "lessonkit.guard", allowed, str(stop_s), *command]
-    environ = {**ONE_THREAD, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    wanted = {**ONE_THREAD, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    environ = {name: value for name, value in wanted.items() if value is not None}
     with _temporary_folder() as folder:
         log = folder / "log.txt"
         with log.open("wb") as file:
