@@ -31,6 +31,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
+import httpx
 import psutil
 
 from bench.servers.contenders import BENTOML, SERVING, Contender, Missing, Wrong, contenders
@@ -44,6 +45,7 @@ CONNECTIONS = (1, 16, 64)
 BATCH_CONNECTIONS = 4
 CELLS = [(1, connections) for connections in CONNECTIONS] + [(BATCH, BATCH_CONNECTIONS)]
 HERE = ("fastapi", "flask", "gunicorn", "numpy", "onnxruntime", "pandas", "pydantic-core", "scikit-learn", "uvicorn")
+FAILURES = (Missing, ServerFailed, Wrong, httpx.HTTPError, psutil.Error)  # it did not start, or it ended
 SHARED = "the load shares the server's {} cores"
 
 
@@ -101,8 +103,8 @@ class Bench:
             if one.key not in self._failed:
                 try:
                     self._measure(one)
-                except (Missing, ServerFailed, Wrong) as error:
-                    self._failed[one.key] = str(error).strip().splitlines()[-1]
+                except FAILURES as error:
+                    self._failed[one.key] = (str(error).strip().splitlines() or [type(error).__name__])[-1]
                 rates = [self._cells[one.key, *cell][-1:] for cell in CELLS]
                 told = ", ".join(f"{rate[0].requests_per_s:,.0f}" for rate in rates if rate)
                 yield f"{one.key}: {self._failed.get(one.key) or told + ' requests/s'}"
