@@ -54,11 +54,11 @@ _COLUMNS = ("request_id", "received_at", "version", "rows", "features", "probabi
 
 BUSY_TIMEOUT_S = 0.5  # how long SQLite waits for another writer; then the transaction is retried
 OPEN_TIMEOUT_S = 5.0
-REQUESTS_A_TRANSACTION = 5_000
-# One statement for many requests: SQLite gives up the interpreter's lock once for all of them. With
-# a statement for each request the writer would queue up for that lock thousands of times, behind
-# the busy thread that answers requests.
-REQUESTS_A_STATEMENT = 512
+# In one statement, for which SQLite gives up the interpreter's lock once. With a statement for each
+# request the writer has to get that lock back every time from the busy thread that answers
+# requests; it needs a third more CPU and can fall behind. 128 keeps the lock short and the
+# statement below 1,000 parameters, which is all that older SQLites take.
+REQUESTS_A_TRANSACTION = 128
 
 _FLOAT32 = np.dtype("<f4")
 _log = logging.getLogger(__name__)
@@ -79,11 +79,11 @@ class PredictionLog:
     """
 
     def __init__(self, path: Path, max_pending_rows: int = 200_000, flush_s: float = 0.5) -> None:
-        """Open the file, or make it.
+        """Open the file, or make it and its folder.
 
         Args:
             max_pending_rows: bound of the queue. A row takes about 70 bytes of memory in a batch
-                and about 600 bytes when it came alone.
+                and about 650 bytes when it came alone.
             flush_s: seconds between two transactions.
 
         Raises:
@@ -97,11 +97,13 @@ class PredictionLog:
         self._flush_s = flush_s
         self._queue: deque[_Request] = deque()
         self._records: list[_Record] = []  # out of the queue, not yet in the file
-        self._vocabularies: dict[str, str] = {}  # not yet in the file
+        self._vocabularies: dict[str, str] = {}
+        self._kept: set[str] = set()  # versions whose vocabulary is in the file
         self._lock = threading.Lock()  # guards the counters and `_closing`
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._failing = False
+        self._told_dropped = 0
         self._connection: sqlite3.Connection | None = _open(self.path)
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
@@ -120,8 +122,7 @@ class PredictionLog:
     def know(self, version: str, vocabulary: Vocabulary) -> None:
         """Keep a version's vocabulary in the file, so that its codes can be read for ever."""
         text = json.dumps({name: dict(codes) for name, codes in vocabulary.items()})
-        with self._lock:
-            self._vocabularies[version] = text
+        self._vocabularies[version] = text
 
     def append(
         self,
@@ -171,7 +172,8 @@ class PredictionLog:
             # without a pause.
             (self._wake if done else self._closing).wait(self._flush_s)
             self._wake.clear()
-            done = self._flush()
+            if not self._closing.is_set():
+                done = self._flush()
         # Nothing is taken in any more. The second try has a fresh connection.
         if not (self._flush() or self._flush()):
             _log.error("%s: %d rows are lost: it could not be written", self.path, self.pending)
@@ -184,7 +186,7 @@ class PredictionLog:
         """Write what is pending now; return False if that failed."""
         waiting = len(self._queue)  # what comes in meanwhile can wait for the next time
         try:
-            while waiting > 0 or self._records or self._vocabularies:
+            while waiting > 0 or self._records or len(self._kept) < len(self._vocabularies):
                 waiting -= self._take()
                 self._write()
         except Exception as error:  # whatever it is, the thread goes on and loses nothing
@@ -193,6 +195,14 @@ class PredictionLog:
         if self._failing:
             self._failing = False
             _log.warning("%s: written again", self.path)
+        if self.dropped > self._told_dropped:
+            self._told_dropped = self.dropped
+            _log.warning(
+                "%s: %d rows dropped so far; more than %d were pending",
+                self.path,
+                self.dropped,
+                self._max_pending,
+            )
         return True
 
     def _take(self) -> int:
@@ -209,16 +219,18 @@ class PredictionLog:
                 with self._lock:
                     self.pending -= request[3]
                     self.dropped += request[3]
+                    self._told_dropped += request[3]
         return taken
 
     def _write(self) -> None:
         """Write `_records` and the vocabularies in one transaction."""
         if self._connection is None:
             self._connection = _open(self.path)
-        vocabularies = dict(self._vocabularies)
+        vocabularies = dict(self._vocabularies)  # `know` may add one meanwhile
         with self._connection as connection:  # commits, or rolls back
             connection.executemany(
-                "INSERT OR IGNORE INTO vocabularies VALUES (?, ?)", vocabularies.items()
+                "INSERT OR IGNORE INTO vocabularies VALUES (?, ?)",
+                [item for item in vocabularies.items() if item[0] not in self._kept],
             )
             for records in _in_powers_of_two(self._records):
                 connection.execute(_insert(len(records)), list(chain.from_iterable(records)))
@@ -227,8 +239,7 @@ class PredictionLog:
         with self._lock:
             self.pending -= rows
             self.written += rows
-            for version in vocabularies:
-                del self._vocabularies[version]
+        self._kept.update(vocabularies)
 
     def _note_failure(self, error: Exception) -> None:
         self.errors += 1
@@ -245,6 +256,7 @@ class PredictionLog:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._kept.clear()  # the next connection may find another file
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -330,12 +342,12 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables == 0:
+        connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     _check_schema(connection, path)
+    connection.execute("PRAGMA synchronous = NORMAL")  # of this connection
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
@@ -390,8 +402,8 @@ def _as_record(request: _Request) -> _Record:
 
 
 def _in_powers_of_two(records: list[_Record]) -> Iterator[list[_Record]]:
-    """Cut into runs of 512, then 256, 128, ... so that only ten statements are ever prepared."""
-    start, size = 0, REQUESTS_A_STATEMENT
+    """Cut into runs of 128, 64, 32, ... so that only eight statements are ever prepared."""
+    start, size = 0, REQUESTS_A_TRANSACTION
     while start < len(records):
         while size > len(records) - start:
             size //= 2
@@ -409,26 +421,34 @@ def _insert(requests: int) -> str:
 
 def _read_chunks(path: Path, since: float, until: float, limit: int) -> Iterator[LogChunk]:
     with closing(_open_to_read(path)) as connection:
-        records = connection.execute(
-            f"SELECT id, {', '.join(_COLUMNS[:-1])} FROM predictions "
-            "WHERE received_at >= ? AND received_at < ? ORDER BY received_at, id",
-            (since, until),
-        )
-        pieces: list[_Piece] = []
-        room = limit
-        for record in records:
-            _check_record(record)
-            start, rows = 0, record[4]
-            while start < rows:
-                stop = min(rows, start + room)
-                pieces.append(_Piece(record, start, stop))
-                room -= stop - start
-                start = stop
-                if room == 0:
-                    yield _join(pieces)
-                    pieces, room = [], limit
-        if pieces:
+        for pieces in _read_pieces(connection, since, until, limit):
             yield _join(pieces)
+
+
+def _read_pieces(
+    connection: sqlite3.Connection, since: float, until: float, limit: int
+) -> Iterator[list[_Piece]]:
+    """Cut the records so that each list has `limit` rows, the last one perhaps fewer."""
+    records = connection.execute(
+        f"SELECT id, {', '.join(_COLUMNS[:-1])} FROM predictions "
+        "WHERE received_at >= ? AND received_at < ? ORDER BY received_at, id",
+        (since, until),
+    )
+    pieces: list[_Piece] = []
+    room = limit
+    for record in records:
+        _check_record(record)
+        start, rows = 0, record[4]
+        while start < rows:
+            stop = min(rows, start + room)
+            pieces.append(_Piece(record, start, stop))
+            room -= stop - start
+            start = stop
+            if room == 0:
+                yield pieces
+                pieces, room = [], limit
+    if pieces:
+        yield pieces
 
 
 class _Piece(NamedTuple):
