@@ -41,7 +41,9 @@ def gone(*pids: int) -> bool:
 
 def test_it_answers_in_the_block_and_is_gone_after_it(tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("hello", encoding="utf-8")
-    with serving(FILES, "/hello.txt", cwd=tmp_path) as server:
+    (tmp_path / "queue.py").write_text("raise SystemExit('a module of the folder')", encoding="utf-8")
+    files = [FILES[0], "-P", *FILES[1:]]
+    with serving(files, "/hello.txt", cwd=tmp_path) as server:
         with urllib.request.urlopen(f"{server.url}/hello.txt", timeout=10) as answer:
             assert answer.read() == b"hello"
         assert "GET /hello.txt" in server.written()

@@ -211,7 +211,7 @@ def _merged(told: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _in_process(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "lessonkit.load_process"]
+    command = [sys.executable, "-P", "-m", "lessonkit.load_process"]
     done = subprocess.run(command, input=msgpack.packb(order), capture_output=True, timeout=limit_s, check=False)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]

@@ -154,7 +154,8 @@ def _started(
 ) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
     """The process that guards the command, the command's process id, the file with what it writes."""
     allowed = ",".join(map(str, cores)) if cores else "any"
-    guarded = [sys.executable, "-m", "lessonkit.guard", allowed, str(stop_s), *command]
+    # -P: a module in the folder it starts in must not stand in for one of Python's.
+    guarded = [sys.executable, "-P", "-m", "lessonkit.guard", allowed, str(stop_s), *command]
     wanted = {**ONE_THREAD, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
     environ = {name: value for name, value in wanted.items() if value is not None}
     with _temporary_folder() as folder:
