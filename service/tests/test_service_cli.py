@@ -70,7 +70,7 @@ def test_failed_check_as_a_process(tmp_path, run_python):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["serve"], "invalid choice: 'serve'"),
+        (["sell"], "invalid choice: 'sell'"),
         (["train"], "the following arguments are required: --out"),
         (
             ["train", "--out", "x", "--through", "June"],

@@ -1,8 +1,9 @@
-"""The command line: train a bundle, evaluate the model, check a bundle."""
+"""The command line: train a bundle, evaluate the model, check a bundle, serve it."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import date
@@ -51,6 +52,25 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("folder", type=Path, metavar="FOLDER")
     check.add_argument("--sha256", help="digest of bundle.json, obtained elsewhere")
     check.set_defaults(run=_check)
+
+    serve = commands.add_parser(
+        "serve",
+        help="answer requests with a bundle",
+        description="Answer requests until SIGTERM or Ctrl-C. Settings are read from variables "
+        "FLIGHT_DELAYS_..., see README.md; options win over them.",
+    )
+    serve.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        metavar="FOLDER",
+        help="bundle to put into the store; it becomes champion if there is none",
+    )
+    serve.add_argument("--state", type=Path, metavar="FOLDER", help="versions, champion and log")
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
+    serve.add_argument("--workers", type=int, help="processes that answer (default: 1)")
+    serve.set_defaults(run=_serve)
     return parser
 
 
@@ -96,6 +116,17 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     _report(options.folder, options.sha256)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from flight_delays.server import serve
+    from flight_delays.settings import Settings
+
+    names = ("state", "host", "port", "workers")
+    settings = Settings.from_environment(
+        os.environ, **{name: getattr(options, name) for name in names}
+    )
+    serve(settings, options.bundle)
 
 
 def _report(folder: Path, expected_sha256: str | None = None) -> None:
