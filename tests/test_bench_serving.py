@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from bench import serving
 from bench.servers.contenders import Contender, Wrong, contenders
-from bench.servers.measure import Bodies, Measured, check
+from bench.servers.measure import Bodies, Measured, check, family
 from bench.servers.model import Prepared, prepare
 from flight_delays.flights import load_flights
 
@@ -49,6 +50,7 @@ def test_the_summary_says_what_the_rows_say() -> None:
         "times MLflow at 16 connections": 60,
         "two workers over one at 16 connections": 1.5,
         "two workers over one at 64 connections": 1.6,
+        "share of the ceiling at 16 connections, by CPU time": 1,
         "p99 over p50 at 64 connections, service": 3,
     }
 
@@ -86,6 +88,17 @@ def test_the_ceiling_answers_with_the_models_probabilities_and_checks_its_input(
         for wrong in ({"distance": -1}, {"distance": "far"}, {"distance": True}, {"distance": None}, {"speed": 1}):
             answer = httpx.post(f"{server.url}/v1/predictions", json={"flight": flight | wrong}, trust_env=False)
             assert answer.status_code == 422, wrong
+
+
+@pytest.mark.parametrize("key", ["service", "service2"])
+def test_the_service_runs_in_the_bench_and_leaves_nothing_behind(prepared: Prepared, key: str) -> None:
+    one = contender(key)
+    with one.running(prepared) as server:
+        check(server, Bodies(one.protocol, prepared))
+        processes = family(server.pid)
+        assert len(processes) >= one.workers
+    assert not psutil.wait_procs(processes, timeout=20)[1]
+    assert not server.log.exists()
 
 
 def test_a_server_that_answers_otherwise_or_not_at_all_is_found_out(prepared: Prepared) -> None:
