@@ -45,6 +45,7 @@ CONNECTIONS = (1, 16, 64)
 BATCH_CONNECTIONS = 4
 CELLS = [(1, connections) for connections in CONNECTIONS] + [(BATCH, BATCH_CONNECTIONS)]
 HERE = ("fastapi", "flask", "gunicorn", "numpy", "onnxruntime", "pandas", "pydantic-core", "scikit-learn", "uvicorn")
+OTHERS = 0.2  # cores; above it the figures are not those of a quiet machine
 FAILURES = (Missing, ServerFailed, Wrong, httpx.HTTPError, psutil.Error)  # it did not start, or it ended
 SHARED = "the load shares the server's {} cores"
 
@@ -69,7 +70,11 @@ class Row:
 
     def fill(self, measured: Sequence[Measured], notes: Sequence[str]) -> None:
         """Take the medians."""
-        self.note = "; ".join(dict.fromkeys([*notes, *(one.told for one in measured if one.told)]))
+        said = [*notes, *(one.told for one in measured if one.told)]
+        others = median(one.others for one in measured) if measured else 0.0
+        if others > OTHERS:
+            said.append(f"other programs took {others:.1f} cores meanwhile")
+        self.note = "; ".join(dict.fromkeys(said))
         if not measured:
             return
         rate = median(one.requests_per_s for one in measured)

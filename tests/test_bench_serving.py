@@ -16,7 +16,7 @@ from bench.servers.measure import Bodies, Measured, check, family
 from bench.servers.model import Prepared, prepare
 from flight_delays.flights import load_flights
 
-QUIET = {"p99_ms": 9.0, "cpu_ms_per_request": 0.2, "rss_mb": 80.4, "failed": 0, "told": ""}
+QUIET = {"p99_ms": 9.0, "cpu_ms_per_request": 0.2, "rss_mb": 80.4, "told": "", "others": 0.1}
 
 
 def row(key: str, rate: float, connections: int = 16, rows: int = 1) -> serving.Row:
@@ -30,6 +30,13 @@ def test_a_row_holds_medians() -> None:
     made.fill([Measured(requests_per_s=rate, p50_ms=rate / 7, **QUIET) for rate in (100.0, 300.0, 200.0)], ["said"])
     assert (made.requests_per_s, made.p50_ms, made.rss_mb) == (200, 28.57, 80)
     assert made.rows_per_s == 200_000 and made.rounds == [100, 300, 200] and made.note == "said"
+
+
+def test_a_row_says_when_the_machine_was_not_quiet() -> None:
+    made = serving.Row("a", "A", 1, 16, 1)
+    busy = QUIET | {"others": 1.26, "told": "3 of 100 failed: {503: 3}"}
+    made.fill([Measured(requests_per_s=1.0, p50_ms=1.0, **busy)] * 3, [])
+    assert made.note == "3 of 100 failed: {503: 3}; other programs took 1.3 cores meanwhile"
 
 
 def test_what_was_not_measured_is_none_and_says_why() -> None:

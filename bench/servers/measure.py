@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,8 @@ class Measured:
     p99_ms: float
     cpu_ms_per_request: float
     rss_mb: float
-    failed: int
-    told: str  # how it failed, or that the load was the limit
+    told: str  # how some failed, or that the load was the limit
+    others: float  # how many cores all other programs of the machine took meanwhile
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,11 @@ def measure(
     path, content = bodies.of(rows)
     for length in (WARM_UP_S, seconds):
         processes = family(server.pid)
-        before = cpu_s(processes)
+        before, started = (cpu_s(processes), own_cpu_s(), machine_cpu_s()), time.perf_counter()
         done = load(server.url + path, content, connections=connections, seconds=length, patience_s=30, cores=cores)
-        used = cpu_s(processes) - before
+        took = time.perf_counter() - started
+        after = cpu_s(processes), own_cpu_s(), machine_cpu_s()
+    used, own, total = (end - start for start, end in zip(before, after, strict=True))
     told = ""
     if done.failed:
         statuses = {status: n for status, n in done.statuses.items() if not 200 <= status < 300}
@@ -95,7 +98,7 @@ def measure(
         told = f"the load was busy for {done.busy:.0%} of the time, so it may be the limit"
     each = used * 1000 / done.answers if done.answers else float("nan")
     rss = sum(memory_of(process) for process in processes) / 2**20
-    return Measured(done.requests_per_s, done.p50_ms, done.p99_ms, each, rss, done.failed, told)
+    return Measured(done.requests_per_s, done.p50_ms, done.p99_ms, each, rss, told, max(total - used - own, 0) / took)
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -112,6 +115,19 @@ def cpu_s(processes: Sequence[psutil.Process]) -> float:
             times = process.cpu_times()
             used += times.user + times.system
     return used
+
+
+def own_cpu_s() -> float:
+    """Seconds of CPU of this process and of those it has waited for, the load among them."""
+    times = psutil.Process().cpu_times()
+    return sum(times[:4])  # user and system, of itself and of its children
+
+
+def machine_cpu_s() -> float:
+    """Seconds of CPU that the whole machine has used, or that its host has taken from it."""
+    times = psutil.cpu_times()
+    # A guest's time is in the user's already.
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
 def memory_of(process: psutil.Process) -> int:
