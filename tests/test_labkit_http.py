@@ -19,7 +19,7 @@ from labkit.answer import Answer, NotWritten, Wrong, notebook_answer
 from labkit.exercise import expect
 from labkit.grading.isolation import Limits, strongest
 from labkit.grading.remote import Sandbox
-from labkit.http import Request
+from labkit.http import NotStarted, Request
 from labkit.values import ValueRefused, decode, encode
 
 LEVEL, _ = strongest()
@@ -198,7 +198,7 @@ def test_an_app_that_does_not_start_or_stop_is_told(ask: Ask) -> None:
     with ask(source) as answer:
         fail, leave, unwritten = (answer.value(name).value for name in ("fail", "leave", "unwritten"))
         for how, told in ((fail, "FileNotFoundError: model.onnx"), (leave, "SystemExit: 3")):
-            with pytest.raises(Wrong, match="does not start") as wrong:
+            with pytest.raises(NotStarted, match="does not start") as wrong:
                 answer.client("make", "start", how)
             assert told in wrong.value.got
             with pytest.raises(Wrong, match="does not stop") as wrong, answer.client("make", "stop", how) as client:

@@ -28,6 +28,10 @@ SHOWN = 300  # characters of a request or a response in a message
 _NOTHING: Any = object()
 
 
+class NotStarted(Wrong):
+    """The app failed, or hung, while it started."""
+
+
 class Request:
     """One request.
 
@@ -111,7 +115,7 @@ class Reply(Result):
 class Client:
     """Sends requests to an app that has started; a context manager, made by `Answer.client`.
 
-    Raises Wrong where the app does not start, hangs, or fails while it stops.
+    Raises Wrong where it is no app, hangs or fails while it stops, NotStarted where it does not start.
     """
 
     def __init__(self, answer: Answer, target: Any, label: str, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -121,8 +125,9 @@ class Client:
         if result.error:
             answer._written(result)
             wrong_kind = result.error.kinds[0] == "NotAnApp"
-            told = "This is not a web app." if wrong_kind else "Your app does not start."
-            raise Wrong(told, tried=result.tried, got=result.error.message if wrong_kind else result.got)
+            if wrong_kind:
+                raise Wrong("This is not a web app.", tried=result.tried, got=result.error.message)
+            raise NotStarted("Your app does not start.", tried=result.tried, got=result.got)
         if type(result.value) is not int:
             raise ValueRefused("the app's number is malformed")
         self._number: int | None = result.value
