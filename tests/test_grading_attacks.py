@@ -253,6 +253,22 @@ def test_an_attack_earns_nothing(name: str, grader: Grader, tmp_path: Path) -> N
         assert time.monotonic() < until, left
 
 
+def test_a_fresh_process_that_ends_without_an_answer_is_told_at_once(grader: Grader) -> None:
+    """The notebook's own process is the first of its jail and gives the right sum; the fresh one ends itself."""
+    ends = """
+import os
+def total(values):
+    if os.getpid() != 1:
+        os._exit(0)
+    return sum(values.tolist())
+"""
+    reports = {report.exercise: report for report in grader.grade({**RIGHT, "total": ends})}
+    first, fresh = reports["total"].cases
+    assert first.state == "passed"
+    assert "fresh process ended before it had an answer" in fresh.got
+    assert reports["write"].outcome == "correct"
+
+
 def test_a_symbolic_link_leads_nowhere(grader: Grader) -> None:
     link = "import os\ndef write(text, path):\n    os.symlink('/etc/hostname', path)"
     report = {r.exercise: r for r in grader.grade({**RIGHT, "write": link})}["write"]

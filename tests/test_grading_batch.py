@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -18,6 +20,7 @@ from labkit.grading.batch import Assignment, Cache, Result, Work
 from labkit.grading.grader import Grader, LessIsolation, Order
 from labkit.grading.isolation import Limits, strongest
 from labkit.grading.model import Graded, Submission
+from labkit.grading.remote import Sandbox, SetupFailed
 
 from .light_lab import RIGHT, SETUP
 
@@ -86,6 +89,55 @@ def test_scores_do_not_move_in_another_order_or_on_more_workers(tmp_path: Path) 
     first = scores(graded(students, tmp_path / "a", batch.here(1)))
     assert scores(graded(students[::-1], tmp_path / "b", batch.here(2))) == first
     assert scores(graded(students, tmp_path / "a", counted([]))) == first
+
+
+def test_the_set_up_runs_once_for_all_workers(tmp_path: Path) -> None:
+    """Each zygote that runs it adds a line to a file."""
+    noted = tmp_path / "runs.txt"
+    order = replace(ORDER, setup=(*SETUP, f"with open({str(noted)!r}, 'a') as file: file.write('once ')"))
+    found = batch.grade(ASSIGNMENT, a_class(6), order, Cache(tmp_path), batch.here(2), progress=False)
+    assert [one.score for one in found] == [4, 6, 6, 4, 6, 6]
+    assert noted.read_text(encoding="utf-8") == "once "
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_set_up_that_fails_is_named(jobs: int, tmp_path: Path) -> None:
+    order = replace(ORDER, setup=(*SETUP, "import nothing_of_this_name"))
+    with pytest.raises(SetupFailed, match="set-up cell 2: ModuleNotFoundError: No module named 'nothing_of"):
+        batch.grade(ASSIGNMENT, a_class(2), order, Cache(tmp_path), batch.here(jobs), progress=False)
+
+
+def test_what_runs_for_a_worker_ends_with_it() -> None:
+    """A worker that is killed leaves no answer running; the zygote goes on for the others."""
+    with Sandbox(list(SETUP), LEVEL, ORDER.limits) as first:
+        first.wait()
+        with Sandbox(list(SETUP), LEVEL, ORDER.limits, first.door) as second:
+            lost = second.answer(time.monotonic() + 60)
+            supervisor = psutil.Process(lost.__enter__()._number)
+        supervisor.wait(20)  # the block's connection is closed, and nobody has ended the answer
+        with first.answer(time.monotonic() + 60) as answer:
+            assert answer.run_cell("double", RIGHT["double"]) == ""
+
+
+def test_a_name_of_the_set_up_can_be_asked_for_where_no_answer_has_changed_it() -> None:
+    """What the lab's set-up defines is the answer's to redefine; a check that relies on it asks elsewhere."""
+    setup = [*SETUP, "def helper():\n    return 'ours'"]
+    with Sandbox(setup, LEVEL, ORDER.limits) as sandbox, sandbox.answer(time.monotonic() + 60) as answer:
+        answer.run_cell("double", "def helper():\n    return 'theirs'")
+        assert answer.call("helper").value == "theirs"
+        assert [answer.untouched().call("helper").value for _ in range(2)] == ["ours", "ours"]
+
+
+def test_an_exercise_does_not_pay_for_what_failed_before_it(tmp_path: Path) -> None:
+    """`write` is tried without what spoilt the process; an answer that builds on a failed one still has it."""
+    spoils = "def total(values):\n    return 0\ndel np\nimport builtins\nbuiltins.open = None"
+    builds = "FACTOR = 3\ndef double(x):\n    return FACTOR * x"
+    uses = "def total(values):\n    return sum(values.tolist()) + FACTOR - 3"
+    found = graded([submission("a", total=spoils), submission("b", double=builds, total=uses)], tmp_path, batch.here(1))
+    assert [[r.outcome for r in one.reports] for one in found] == [
+        ["correct", "incorrect", "correct"],
+        ["incorrect", "correct", "correct"],
+    ]
 
 
 def test_only_what_changed_is_graded_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -255,6 +256,14 @@ def test_files_are_made_read_and_changed_only_below_the_answers_folder() -> None
         with pytest.raises(ValueError, match="outside"):
             answer.write(str(folder.parent.parent / "b.txt"), b"x")
     assert not folder.exists()
+
+
+def test_an_answer_that_moves_to_another_folder_leaves_the_kernel_where_it_was() -> None:
+    before = Path.cwd()
+    with notebook_answer({"move": os.chdir}) as answer:
+        answer.call("move", answer.folder())
+        assert Path.cwd() != before
+    assert Path.cwd() == before
 
 
 def test_arguments_can_be_names_of_the_notebook() -> None:

@@ -7,11 +7,20 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from checks.lab01_common import USERS, draw_seed, error_is, expect_in_place, listed, over_there, working_folder
+from checks.lab01_common import (
+    USERS,
+    draw_seed,
+    error_is,
+    expect_in_place,
+    known_recommender,
+    listed,
+    over_there,
+    working_folder,
+)
 from labkit.answer import Answer, Result
 from labkit.exercise import Exercise, Report, as_array, case, expect, expect_close
 from labkit.values import Ref
-from lessonkit.interactions import Recommender, small_recommender, top_items
+from lessonkit.interactions import Recommender, top_items
 
 PARITY_SIZE = {"n_films": 24, "n_components": 8}
 ROUNDING = 5e-6  # how far right answers may lie apart: float32 sums in another order
@@ -55,7 +64,7 @@ class Export(_NeedsRunOnnx):
         seed = draw_seed(rng)
         films, components = 6 * int(rng.integers(21, 40)), int(rng.integers(9, 14))
         size = {"n_films": films, "n_components": components}
-        model = small_recommender(seed, **size)
+        model = known_recommender(seed, **size)
         data, exported = self._export(answer, rng, over_there(answer, seed, **size))
         _expect_graph(data, films, exported)
         enough = len(data) >= 4 * films * components
@@ -63,10 +72,11 @@ class Export(_NeedsRunOnnx):
             enough, "The file is smaller than the films' factors in float32, which it must hold.", exported, got=data
         )
         # The file alone, in another folder: whatever was left beside it is not there.
-        path = f"{answer.folder()}/alone.onnx"
-        answer.write(path, data)
+        bare = answer.untouched()
+        path = f"{bare.folder()}/alone.onnx"
+        bare.write(path, data)
         histories = (rng.random((rows, films)) < 0.1).astype(np.float32)
-        result = answer.attempt("run_onnx", path, histories)
+        result = bare.attempt("run_onnx", path, histories)
         incompatible = result.error and "dimension" in result.error.message
         sizes = "The sizes in the graph do not fit each other: does the number of films come from the model passed in?"
         expect(not incompatible, sizes, result)
@@ -164,7 +174,7 @@ class Parity(_NeedsRunOnnx):
     def noisy(self, answer: Answer, rng: np.random.Generator) -> None:
         for _ in range(200):  # until every common mistake gives another number than the right one
             seed, components, histories = _drawn(rng, 0.01)
-            model = small_recommender(seed, **PARITY_SIZE)
+            model = known_recommender(seed, **PARITY_SIZE)
             share, mistakes = _shares(model, components, histories)
             difference, more = _differences(model, components, histories)
             if _apart(share, mistakes, 0.02) and _apart(difference, more, 0.002):
@@ -173,7 +183,7 @@ class Parity(_NeedsRunOnnx):
         self._compare(answer, path, seed, components, histories)
 
     def _compare(self, answer: Answer, path: str, seed: int, components: np.ndarray, histories: np.ndarray) -> None:
-        model = small_recommender(seed, **PARITY_SIZE)
+        model = known_recommender(seed, **PARITY_SIZE)
         answer.write(path, _matmul(components.T))
         result = answer.attempt("parity", over_there(answer, seed, **PARITY_SIZE), path, histories)
         mixed = error_is(result, "ValueError") and "broadcast" in result.error.message
@@ -235,7 +245,7 @@ def _drawn(rng: np.random.Generator, scale: float) -> tuple[int, np.ndarray, np.
     one right share.
     """
     seed = draw_seed(rng)
-    model = small_recommender(seed, **PARITY_SIZE)
+    model = known_recommender(seed, **PARITY_SIZE)
     exact = model.svd.components_
     noise = rng.normal(scale=scale, size=exact.shape) * (rng.random(exact.shape[1]) < 0.15)
     components = (exact + noise).astype(np.float32)

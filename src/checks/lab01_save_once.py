@@ -15,6 +15,7 @@ from checks.lab01_common import (
     expect_in_place,
     expect_same,
     joblib_bytes,
+    known_recommender,
     listed,
     over_there,
     reach,
@@ -25,7 +26,7 @@ from checks.lab01_export import Export, Parity
 from labkit.answer import Answer, Name, Result, Thing, Wrong
 from labkit.exercise import Exercise, as_array, case, expect
 from labkit.lab import Lab
-from lessonkit.interactions import Recommender, small_recommender, top_items
+from lessonkit.interactions import Recommender, top_items
 
 
 def _saved(answer: Answer, model: Recommender) -> str:
@@ -156,7 +157,7 @@ class Save(Exercise):
     def loads(self, answer: Answer, rng: np.random.Generator) -> None:
         seed = draw_seed(rng)
         folder = answer.folder()
-        model = small_recommender(seed)
+        model = known_recommender(seed)
         result = answer.call("save_model", over_there(answer, seed), folder)
         other = "These are the films of another model than the one saved."
         loaded = self._recommends(answer, folder, model, rng, other)
@@ -177,12 +178,12 @@ class Save(Exercise):
         gone = "Saving has removed another file from the folder. It may replace `model.joblib` and nothing else."
         expect("notes.txt" in files, gone, result, got=listed(files), expected="notes.txt, as before")
         other = "A second model was saved here, and this is not the second."
-        self._recommends(answer, folder, small_recommender(new), rng, other)
+        self._recommends(answer, folder, known_recommender(new), rng, other)
 
     @case("each load reads the file anew")
     def anew(self, answer: Answer, rng: np.random.Generator) -> None:
         seed = draw_seed(rng)
-        model = small_recommender(seed)
+        model = known_recommender(seed)
         folder = answer.folder()
         answer.call("save_model", over_there(answer, seed), folder)
         self._recommends(answer, folder, model, rng, "These are the films of another model than the one saved.")
@@ -207,7 +208,7 @@ class Save(Exercise):
         alone = f"`{MODEL}` was copied to another folder, and `load_model` looks for a file that is not there."
         expect(not lost, alone, f"a folder with {MODEL} in it", got="FileNotFoundError")
         other = "The file was copied and its original changed. Load from the folder that is named, and from no other."
-        self._recommends(answer, other_folder, small_recommender(old), rng, other)
+        self._recommends(answer, other_folder, known_recommender(old), rng, other)
 
     @case("where it cannot save or load, it raises an error")
     def tells(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -226,7 +227,7 @@ class Save(Exercise):
     @case("joblib can map the arrays of the file")
     def maps(self, answer: Answer, rng: np.random.Generator) -> None:
         seed = draw_seed(rng)
-        model = small_recommender(seed)
+        model = known_recommender(seed)
         folder = answer.folder()
         answer.call("save_model", over_there(answer, seed), folder)
         path = f"{folder}/{MODEL}"
@@ -294,7 +295,7 @@ class Reuse(Exercise):
 
     @case("a fresh process recommends what the saved model recommends", weight=2)
     def fresh(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         users = rng.permutation(USERS)[:6].tolist()
         result = answer.call_fresh("recommend_from", _saved(answer, model), users, 10)
         self._plain(result)
@@ -303,7 +304,7 @@ class Reuse(Exercise):
 
     @case("it gives k films for each user, in the order of the users")
     def order(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         users = [399, 7, *rng.integers(8, 399, 3).tolist(), 7]
         folder, here = answer.folder(), working_folder(answer)
         before = {MODEL: joblib_bytes(model) + b"more"}  # a reader does not mind; whoever saves it anew loses it
@@ -317,7 +318,7 @@ class Reuse(Exercise):
 
     @case("one user gets one list of ten, and many films go down to the worst that is not watched")
     def sizes(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = _other_films(small_recommender(draw_seed(rng)), rng)
+        model = _other_films(known_recommender(draw_seed(rng)), rng)
         folder = _saved(answer, model)
         watched_few = np.flatnonzero(np.diff(model.seen.indptr) <= 30)
         for users, more in (
@@ -330,7 +331,7 @@ class Reuse(Exercise):
 
     @case("each call reads the folder anew, and raises an error where no model lies")
     def anew(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         folder = _saved(answer, model)
         users = rng.integers(0, USERS, 4).tolist()
         answer.call("recommend_from", folder, users, 10)
@@ -366,7 +367,7 @@ class Share(Exercise):
 
     @case("it gives the whole model")
     def whole(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         users = rng.integers(0, USERS, 5).tolist()
         loaded = self._load(answer, _saved(answer, model))
         said = loaded.attempt("recommend", users, 10)
@@ -382,7 +383,7 @@ class Share(Exercise):
 
     @case("a number changed in the file is changed in the loaded model", weight=2)
     def mapped(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         folder = _saved(answer, model)
         loaded = self._load(answer, folder)
         path = f"{folder}/{MODEL}"
@@ -401,7 +402,7 @@ class Share(Exercise):
 
     @case("no process can write through it")
     def guarded(self, answer: Answer, rng: np.random.Generator) -> None:
-        model = small_recommender(draw_seed(rng))
+        model = known_recommender(draw_seed(rng))
         path = f"{answer.folder()}/{MODEL}"
         before = joblib_bytes(model) + b"more"  # a reader does not mind; whoever writes the file anew loses it
         answer.write(path, before)

@@ -188,6 +188,14 @@ class Answer:
         named = {name: part.ref if isinstance(part, Thing) else part for name, part in kwargs.items()}
         return Client(self, target, self.tidy(made), given, named)
 
+    def untouched(self) -> Answer:
+        """Where the lab's set-up has run and no answer cell: for what a check needs of the set-up itself.
+
+        In a notebook that is the kernel, where all is the learner's own. A grader has a process for
+        it, so that an answer cell cannot put something of its own under a name of the set-up.
+        """
+        return self
+
     def folder(self) -> str:
         """A new empty folder on the answer's side, as a path."""
         return self._made(self._ask(do="folder"))
@@ -256,6 +264,9 @@ class Answer:
 
 @contextlib.contextmanager
 def notebook_answer(namespace: Mapping[str, Any]) -> Iterator[Answer]:
-    """The answer in this kernel. Its folders are gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as folder:
+    """The answer in this kernel. Its folders are gone when the block ends.
+
+    An answer that has moved to another folder would leave the kernel in one of those, so it goes back.
+    """
+    with contextlib.chdir(Path.cwd()), tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as folder:
         yield Answer(Host(namespace, Path(folder).resolve(), fresh.call).serve)

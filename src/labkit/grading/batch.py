@@ -12,6 +12,8 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import nbformat
@@ -24,6 +26,7 @@ from labkit.grading.grader import Order, grade_one
 from labkit.grading.isolation import Level, Limits
 from labkit.grading.model import Answers, Graded, Submission
 from labkit.grading.rebuild import answers as answers_of
+from labkit.grading.remote import Sandbox, SetupFailed
 from labkit.notebook import parts
 
 Result = tuple[tuple[Report, ...], float]
@@ -142,13 +145,16 @@ def _graded(submission: Submission, answers: Answers, key: str | None, order: Or
     return Graded(**told, isolation=order.level, seconds=round(result[1], 3), reports=result[0])
 
 
-def _one(work: Work) -> tuple[str, Result]:
+def _one(work: Work, door: str = "") -> tuple[str, Result]:
     key, order, cells = work
-    return key, grade_one(order, cells)
+    return key, grade_one(order, cells, door)
 
 
 def here(jobs: int) -> Workers:
-    """Workers on this machine: `jobs` processes, or none besides this one if it is 1."""
+    """Workers on this machine: `jobs` processes, or none besides this one if it is 1.
+
+    The lab's set-up runs once, in a zygote that all of them use.
+    """
 
     def run(work: Sequence[Work]) -> Iterator[tuple[str, Result]]:
         if jobs == 1:
@@ -158,7 +164,13 @@ def here(jobs: int) -> Workers:
 
         # One submission at a time: the slowest must not keep others waiting behind it.
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        yield from parallel(delayed(_one)(item) for item in work)
+        for order, of_order in groupby(work, key=itemgetter(1)):
+            with Sandbox(list(order.setup), order.level, order.limits) as shared:
+                try:
+                    yield from parallel(delayed(_one)(item, shared.door) for item in of_order)
+                except SetupFailed:
+                    shared.wait()  # knows the reason
+                    raise
 
     return run
 

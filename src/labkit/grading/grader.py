@@ -56,12 +56,15 @@ class LessIsolation(RuntimeError):
 
 
 class Grader:
-    """Grades answers to one lab, one after another, from one zygote. A context manager."""
+    """Grades answers to one lab, one after another, from one zygote. A context manager.
 
-    def __init__(self, order: Order) -> None:
+    `door`: that of a `Sandbox` of this machine whose zygote is used.
+    """
+
+    def __init__(self, order: Order, door: str = "") -> None:
         self.order = order
         self.lab: Lab = importlib.import_module(order.checks or f"checks.{order.lab}").lab
-        self._sandbox = Sandbox(list(order.setup), order.level, order.limits)
+        self._sandbox = Sandbox(list(order.setup), order.level, order.limits, door)
         self._one_at_a_time = threading.Lock()  # a cluster's worker may have several threads
 
     def __enter__(self) -> Grader:
@@ -77,8 +80,8 @@ class Grader:
         """A report for each exercise of the lab, in its order.
 
         As in the notebook, an exercise is judged when its own answer cell and those before it have
-        run. An exercise that fails is tried once more without the cells of those that failed
-        before it, and its better report counts.
+        run. One that fails after others did is tried again in a new process, without their cells
+        and with them, and its best report counts.
 
         Parameters
         ----------
@@ -109,31 +112,29 @@ class _Submission:
         self._failed: set[str] = set()
 
     def reports(self) -> list[Report]:
-        """A report for each exercise. A process serves until an exercise fails; the next gets a new one.
-
-        What failed may have filled the disk or left a lie in the socket, which must not cost the
-        next exercise anything.
-        """
+        """A report for each exercise. One process serves them all; what takes it down costs a new one."""
         done: list[Report] = []
         while len(done) < len(self._exercises):
-            if time.monotonic() > self._until:
+            if self._late():
                 late = "The submission as a whole was stopped before this exercise was tried."
                 return done + [self._grader.report(exercise, late) for exercise in self._exercises[len(done) :]]
-            done += self._until_one_fails(len(done))
+            done += self._in_one_process(len(done))
         return done
 
-    def _until_one_fails(self, start: int) -> list[Report]:
-        """Reports from the exercise at `start` on, up to the first that fails; none if an earlier cell broke down."""
+    def _late(self) -> bool:
+        return time.monotonic() > self._until
+
+    def _in_one_process(self, start: int) -> list[Report]:
+        """Reports from the exercise at `start` on, to the end or until the process is lost."""
         found: list[Report] = []
         with self._grader.new_process(self._until) as answer:
             if not self._run(self._exercises[:start], answer):
                 return []
             for exercise in self._exercises[start:]:
-                found.append(self._judge(exercise, answer))
-                if self._fails(found[-1]) or answer.lost:
+                report = self._judge(exercise, answer)
+                found.append(self._again(report) if self._fails(report) else report)
+                if answer.lost or self._late():
                     break
-        if self._fails(found[-1]):
-            found[-1] = self._again(found[-1])
         return found
 
     def _fails(self, report: Report) -> bool:
@@ -153,16 +154,28 @@ class _Submission:
         return True
 
     def _again(self, report: Report) -> Report:
-        """Try a failed exercise without the cells of those that failed before it; gives the better report."""
+        """Try an exercise again that failed after others did: they must not cost it anything.
+
+        What failed before may have filled the disk, left a lie in the socket or a wrong name in the
+        namespace. So a new process tries the exercise without the cells that failed. If that gives
+        the same report, nothing that came before had a part in it. If not, another new process tries
+        it with all cells, which it may build on. The best report counts.
+        """
         exercise = report.exercise
         if self._failed and exercise in self._cells and exercise not in self._stopped:
-            before = [name for name in self._exercises[: self._exercises.index(exercise)] if name not in self._failed]
-            with self._grader.new_process(self._until) as answer:
-                if self._run(before, answer):
-                    report = max(report, self._judge(exercise, answer), key=float)
+            before = self._exercises[: self._exercises.index(exercise)]
+            tried = [self._anew(exercise, [name for name in before if name not in self._failed])]
+            if tried[0] != report:
+                tried.insert(0, self._anew(exercise, before))
+            report = max([one for one in tried if one is not None] + [report], key=float)
         if self._fails(report):
             self._failed.add(exercise)
         return report
+
+    def _anew(self, exercise: str, before: list[str]) -> Report | None:
+        """Judge one exercise in a new process in which only the cells `before` have run; None if one broke down."""
+        with self._grader.new_process(self._until) as answer:
+            return self._judge(exercise, answer) if self._run(before, answer) else None
 
     def _judge(self, exercise: str, answer: RemoteAnswer) -> Report:
         """Run the exercise's own cell and judge it."""
@@ -191,17 +204,17 @@ class _Submission:
 
 
 @lru_cache(maxsize=2)
-def _kept(order: Order) -> Grader:
-    """One grader for each lab and process; its zygote ends with the process."""
-    grader = Grader(order).__enter__()
+def _kept(order: Order, door: str) -> Grader:
+    """One grader for each lab and process; a zygote of its own ends with the process."""
+    grader = Grader(order, door).__enter__()
     atexit.register(grader.__exit__)
     return grader
 
 
-def grade_one(order: Order, cells: Mapping[str, str]) -> tuple[tuple[Report, ...], float]:
+def grade_one(order: Order, cells: Mapping[str, str], door: str = "") -> tuple[tuple[Report, ...], float]:
     """Grade one submission's answers; gives the reports and the seconds it took.
 
-    What a worker runs, on this machine or on another one.
+    What a worker runs, on this machine (`door`: see `Grader`) or on another one.
 
     Raises
     ------
@@ -212,7 +225,7 @@ def grade_one(order: Order, cells: Mapping[str, str]) -> tuple[tuple[Report, ...
     if order.level == "namespaces" and allowed != "namespaces":
         raise LessIsolation(f"a worker allows only the level {allowed}: {why}")
     started = time.perf_counter()
-    reports = _kept(order).grade(cells)
+    reports = _kept(order, door).grade(cells)
     return reports, time.perf_counter() - started
 
 

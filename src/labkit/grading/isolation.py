@@ -164,10 +164,21 @@ def confine(jail: Jail, number: int) -> None:
     _call("pivot_root", libc.syscall(_number("pivot_root"), root.encode(), f"{root}/old".encode()))
     os.chdir("/")
     _call("umount", libc.umount2(b"/old", DETACH))
-    os.chdir("/tmp")
     _loopback()
+    join(jail, number)
+
+
+def join(jail: Jail, number: int) -> None:
+    """Go to the jail that `confine` has made: what is left to do for a process of the same namespaces.
+
+    Raises
+    ------
+    IsolationError
+        A step failed. The process is then half-way and must end.
+    """
+    os.chdir("/tmp")
     _limit(jail.limits)
-    _give_up_privileges(libc, FIRST_USER + number)
+    _give_up_privileges(_libc(), FIRST_USER + number)
 
 
 def _place_to_build(readable: Iterable[str]) -> str:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from pathlib import Path
 
 import psutil
 
@@ -29,6 +33,7 @@ from labkit.values import ValueRefused, decode, encode
 
 SETUP_S = 600.0
 END_S = 5.0
+MOST_WORKERS = 512  # that may wait for the set-up to end
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV")
 # What decides the last digits of a sum, which must be the same on both sides.
 NUMERIC = ("OPENBLAS_", "OMP_", "MKL_", "NPY_", "KMP_")
@@ -46,6 +51,9 @@ class IsolationFailed(RuntimeError):
 class Sandbox:
     """Holds the zygote of one lab and starts isolated answers from it.
 
+    The zygote runs the lab's set-up when the block begins, and the block does not wait for it: the
+    first answer does.
+
     Parameters
     ----------
     setup
@@ -54,50 +62,91 @@ class Sandbox:
         From `isolation.strongest`.
     limits
         For each answer.
+    door
+        The `door` of another Sandbox of this machine, made with the same arguments, whose zygote is
+        then used: a lab's set-up runs once for all workers. Without it a zygote is started.
+
+    Attributes
+    ----------
+    door
+        Path of the Unix socket at which the zygote takes other workers, in a folder that only this
+        user may enter.
     """
 
-    def __init__(self, setup: list[str], level: Level, limits: Limits | None = None) -> None:
+    def __init__(self, setup: list[str], level: Level, limits: Limits | None = None, door: str = "") -> None:
         self.level = level
         self.limits = limits or Limits()
-        self._asked = {
-            "setup": setup,
-            "level": level,
-            "limits": asdict(self.limits),
-        }
-        self._process: subprocess.Popen | None = None
-        self._control: socket.socket | None = None
+        self.door = door
+        self._setup = setup
+        self._open = contextlib.ExitStack()
+        self._pipe: Pipe | None = None  # to a zygote of our own, until it has run the set-up
 
     def __enter__(self) -> Sandbox:
+        try:
+            self._control = self._connected() if self.door else self._started()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def _connected(self) -> socket.socket:
+        """A connection to the zygote of another Sandbox."""
+        control = self._open.enter_context(socket.socket(socket.AF_UNIX))
+        control.connect(self.door)
+        return control
+
+    def _started(self) -> socket.socket:
+        """A connection to a new zygote, which runs the set-up now."""
+        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="labkit-zygote-"))  # mode 700
+        self.door = str(Path(folder) / "door")
+        door = socket.socket(socket.AF_UNIX)
+        door.bind(self.door)
+        door.listen(MOST_WORKERS)
+        door_number = door.fileno()
         ours, theirs = socket.socketpair()
         # Nothing else of the grader's environment, which may hold a password or a token.
         environ = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(NUMERIC)}
         environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
         environ |= {"MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "labkit.grading.zygote", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), door_number],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environ,
         )
         theirs.close()
-        self._control = ours
+        door.close()
+        self._open.callback(process.wait)
+        self._open.callback(process.kill)  # what it forked dies with it
+        self._open.enter_context(ours)
+        asked = {"setup": self._setup, "level": self.level, "limits": asdict(self.limits), "door": door_number}
+        self._pipe = Pipe(ours)
+        self._pipe.send(encode(asked))
+        return ours
+
+    def wait(self) -> None:
+        """Wait until the set-up has run.
+
+        Raises
+        ------
+        SetupFailed
+            It cannot run here.
+        """
+        if self._pipe is None:
+            return
         try:
-            pipe = Pipe(ours)
-            pipe.send(encode(self._asked))
-            problem = decode(pipe.receive(SETUP_S))["error"]
+            problem = decode(self._pipe.receive(SETUP_S))["error"]
         except Lost as lost:
             problem = str(lost)
         if problem:
-            self.__exit__()
             raise SetupFailed(problem)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._control.close()
-        self._process.kill()  # what it forked dies with it
-        self._process.wait()
+        self._control.settimeout(None)
+        self._pipe = None
 
     @contextlib.contextmanager
     def answer(self, until: float) -> Iterator[RemoteAnswer]:
@@ -110,14 +159,23 @@ class Sandbox:
 
         Raises
         ------
+        SetupFailed
+            The lab's set-up cannot run here.
         IsolationFailed
             The process could not isolate itself; nothing of the answer was run.
         """
+        self.wait()
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-            number = int.from_bytes(self._control.recv(4), "little")
-        remote = RemoteAnswer(ours, number, self.limits, until)
+            try:
+                socket.send_fds(self._control, [b"f"], [theirs.fileno()])
+                number = int.from_bytes(self._control.recv(4), "little")
+            except OSError:
+                number = 0
+        if not number:
+            ours.close()
+            raise SetupFailed("the process that had run the lab's set-up has ended")
+        remote = RemoteAnswer(ours, number, self.limits, until, lambda: self.answer(until))
         try:
             remote.wait_until_isolated()
             yield remote
@@ -134,14 +192,25 @@ class RemoteAnswer(Answer):
         Why the process is no longer there, or "". Every request then raises Wrong.
     """
 
-    def __init__(self, end: socket.socket, number: int, limits: Limits, until: float) -> None:
+    def __init__(
+        self,
+        end: socket.socket,
+        number: int,
+        limits: Limits,
+        until: float,
+        another: Callable[[], AbstractContextManager[RemoteAnswer]],
+    ) -> None:
         super().__init__(self._ask_over_there)
+        self._another = another
+        self._untouched: RemoteAnswer | None = None
+        self._open = contextlib.ExitStack()
         self.lost = ""
         self._limits, self._until = limits, until
         self._pipe = Pipe(end, self._watch)
         self._number = number
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(number)
+        self._ended = os.pidfd_open(number) if hasattr(os, "pidfd_open") else None
 
     def wait_until_isolated(self) -> None:
         """Read what the process says of its isolation, before it knows anything of the answer."""
@@ -166,16 +235,20 @@ class RemoteAnswer(Answer):
             return str(error)[:500] if error else ""
         return "it answered with something that nobody can read"
 
+    def untouched(self) -> Answer:
+        if self._untouched is None or self._untouched.lost:
+            self._untouched = self._open.enter_context(self._another())
+        return self._untouched
+
     def end(self) -> None:
         """Kill the process and everything below it, and remove what it left."""
+        self._open.close()
         for process in self._below():
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._pipe.close()
         with contextlib.suppress(psutil.Error, AttributeError):
-            try:
-                self._process.wait(END_S)  # it collects its process 1 and ends, so that no zombie stays
-            except psutil.TimeoutExpired:
+            if not self._ends_within(END_S):  # it collects its process 1 and ends, so that no zombie stays
                 self._process.kill()
         shutil.rmtree(answer_folder(self._number), ignore_errors=True)
 
@@ -205,7 +278,40 @@ class RemoteAnswer(Answer):
         if private > 2 * self._limits.memory_mb * MB:
             raise Lost(f"its processes together took more than {2 * self._limits.memory_mb} MB")
 
+    def _ends_within(self, seconds: float) -> bool:
+        """Wait for the supervisor to end; without asking again and again where the system can tell."""
+        if self._ended is None:
+            with contextlib.suppress(psutil.TimeoutExpired):
+                self._process.wait(seconds)
+                return True
+            return False
+        try:
+            return bool(select.select([self._ended], [], [], seconds)[0])
+        finally:
+            os.close(self._ended)
+
     def _below(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error, AttributeError):
-            return self._process.children(recursive=True)
+            return descendants(self._process)
         return []
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    """The processes below one, as psutil finds them.
+
+    psutil reads the parent of every process of the machine. Where the kernel keeps a list of the children
+    (Linux with CONFIG_PROC_CHILDREN) only the processes in question are read.
+    """
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        return process.children(recursive=True)
+    found: list[psutil.Process] = []
+    waiting = [process.pid]
+    while waiting:
+        number = waiting.pop()
+        for listed in Path(f"/proc/{number}/task").glob("*/children"):
+            with contextlib.suppress(OSError, psutil.Error):
+                below = [psutil.Process(int(child)) for child in listed.read_text().split()]
+                found += below
+                waiting += [child.pid for child in below]
+    return found

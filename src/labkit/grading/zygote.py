@@ -5,14 +5,18 @@ socket; a fork of this process isolates itself, runs the answer cells and serves
 `labkit.host.Host` does. The checks are not in this process, and their folder is not visible after
 the isolation: where the lab's set-up imports them it gets something that does nothing.
 
-Run as `python -m labkit.grading.zygote FD` by `labkit.grading.remote`.
+Run as `python -m labkit.grading.zygote FD` by `labkit.grading.remote`. The socket FD belongs to the
+process that started it; others of the same machine and user, the other workers of a batch, connect
+to the listening socket that the first message names. What is forked for one of them ends with its connection.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -25,12 +29,13 @@ from typing import Any, NoReturn
 import numpy  # noqa: F401  imported once, before anything is forked
 
 from labkit.grading import isolation
-from labkit.grading.isolation import IsolationError, Jail, Limits
+from labkit.grading.isolation import IsolationError, Jail, Level, Limits
 from labkit.grading.pipe import Lost, Pipe
 from labkit.host import Host
 from labkit.values import ValueRefused, decode, encode
 
 CHECKS = "checks"
+ANSWERED = 97  # exit code of a fresh process that has sent its reply; 0 is what an answer that ends itself has
 
 
 class _NoChecks:
@@ -100,12 +105,15 @@ def main() -> None:
         os.chdir("/")
         with contextlib.suppress(OSError):
             Path(home).rmdir()
+    # A collection in a fork writes into the header of every object it looks at, and each page that is
+    # written to must be copied first. What is there now is never garbage, so it need not be looked at.
+    gc.collect()
+    gc.freeze()
     limits = Limits(**asked["limits"])
     jail = Jail.for_python(_packages_in_use(), limits)
     pipe.send(encode({"error": None}))
-    signal.signal(signal.SIGCHLD, lambda *_: _reap())
     with contextlib.suppress(Lost):
-        _serve(control, jail, asked["level"], namespace)
+        _Zygote(control, socket.socket(fileno=asked["door"]), jail, asked["level"], namespace).serve()
 
 
 def _packages_in_use() -> list[Path]:
@@ -121,63 +129,143 @@ def _packages_in_use() -> list[Path]:
     return sorted({file.parent for file in outside if file.name == "__init__.py"})
 
 
-def _reap() -> None:
-    """Collect forks that have ended, so that none stays as a zombie."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+class _Zygote:
+    """Forks for each socket that arrives over a connection; the reply is the process id of what was forked."""
 
+    def __init__(
+        self, control: socket.socket, door: socket.socket, jail: Jail, level: Level, namespace: dict[str, Any]
+    ) -> None:
+        self._control, self._door = control, door
+        self._jail, self._level, self._namespace = jail, level, namespace
+        self._connections = [control]
+        self._owners: dict[int, socket.socket] = {}  # process id of a fork to the connection that asked for it
 
-def _serve(control: socket.socket, jail: Jail, level: str, namespace: dict[str, Any]) -> None:
-    """Fork for each socket that arrives; the reply is the process id of what was forked."""
-    while True:
+    def serve(self) -> None:
+        """Until the process that started this one is gone."""
+        signal.signal(signal.SIGCHLD, lambda *_: self._reap())
+        while True:
+            for ready in select.select([self._door, *self._connections], [], [])[0]:
+                if ready is self._door:
+                    self._connections.append(ready.accept()[0])
+                elif not self._served(ready):
+                    if ready is self._control:
+                        return
+                    self._drop(ready)
+
+    def _served(self, connection: socket.socket) -> bool:
+        """Fork for the socket that has arrived; False if the other end is gone."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        except InterruptedError:
-            continue
+            message, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+        except OSError:
+            return False
         if not message:
-            return
+            return False
         channel = socket.socket(fileno=descriptors[0])
         child = os.fork()
         if child == 0:
-            control.close()
-            _supervise(channel, jail, level, namespace)
+            for open_here in (self._door, *self._connections):
+                open_here.close()
+            _supervise(channel, self._jail, self._level, self._namespace)
+        self._owners[child] = connection
         channel.close()
-        control.sendall(child.to_bytes(4, "little"))
+        with contextlib.suppress(OSError):
+            connection.sendall(child.to_bytes(4, "little"))
+        return True
+
+    def _drop(self, connection: socket.socket) -> None:
+        """End what was forked for a worker that is gone."""
+        self._connections.remove(connection)
+        for child in [child for child, owner in self._owners.items() if owner is connection]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        connection.close()
+
+    def _reap(self) -> None:
+        """Collect forks that have ended, so that none stays as a zombie."""
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitpid(-1, os.WNOHANG)[0]:
+                self._owners.pop(ended, None)
 
 
-def _supervise(channel: socket.socket, jail: Jail, level: str, namespace: dict[str, Any]) -> NoReturn:
+def _supervise(channel: socket.socket, jail: Jail, level: Level, namespace: dict[str, Any]) -> NoReturn:
     """Outside the new process namespace: start its process 1, and end when that ends.
 
-    Killing this process kills process 1, and the kernel then ends everything in the namespace.
+    Killing this process kills process 1, and the kernel then ends everything in the namespace. This
+    process has run nothing of the answer, so what it forks later is as fresh as process 1 was.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     isolation.die_with_parent()
     isolation.adopt_orphans()
     os.setsid()
     number = os.getpid()
+    ours, theirs = socket.socketpair()
     try:
         if level == "namespaces":
             isolation.separate()
-        child = os.fork()
-        if child == 0:
+        first = os.fork()
+        if first == 0:
             isolation.die_with_parent()
-            _answer(channel, jail, level, namespace, number)
+            ours.close()
+            _answer(channel, jail, level, namespace, number, theirs)
         channel.close()
-        os.waitpid(child, 0)
+        theirs.close()
+        signal.signal(signal.SIGCHLD, lambda *_: _end_with(first))
+        _end_with(first)  # it may have ended before the handler was there
+        _fork_for_calls(ours, jail, level, namespace, number)
     finally:
         os._exit(0)
 
 
-def _answer(channel: socket.socket, jail: Jail, level: str, namespace: dict[str, Any], number: int) -> NoReturn:
+def _end_with(first: int) -> None:
+    """End this process if process 1 has ended."""
+    with contextlib.suppress(ChildProcessError):
+        if os.waitpid(first, os.WNOHANG)[0]:
+            os._exit(0)
+
+
+def _fork_for_calls(calls: socket.socket, jail: Jail, level: Level, namespace: dict[str, Any], number: int) -> None:
+    """Fork for each call in a fresh process: into the jail of process 1, where the files are that it has written.
+
+    The request comes from the answer. It is only looked for here, and read in the fork, in jail.
+    """
+    while select.select([calls], [], [])[0]:
+        fork = os.fork()
+        if fork == 0:
+            _call_fresh(calls, jail, level, namespace, number)
+        if os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) != ANSWERED:
+            Pipe(calls).send(_failed("the fresh process ended before it had an answer"))
+
+
+def _call_fresh(calls: socket.socket, jail: Jail, level: Level, namespace: dict[str, Any], number: int) -> NoReturn:
+    """In a fork of the supervisor: go to jail, read the call, do it, answer. The exit code tells whether it did."""
+    try:
+        isolation.die_with_parent()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _only(calls)
+        if level == "namespaces":
+            isolation.join(jail, number)
+        else:
+            os.chdir(isolation.answer_folder(number))
+            isolation.limit_only(jail)
+        _settle(Path.cwd())
+        pipe = Pipe(calls)
+        pipe.send(_fresh_reply(pipe.receive(), namespace))
+        os._exit(ANSWERED)
+    finally:
+        os._exit(1)
+
+
+def _answer(
+    channel: socket.socket, jail: Jail, level: Level, namespace: dict[str, Any], number: int, calls: socket.socket
+) -> NoReturn:
     """Isolate, run the answer cells that the other side names, serve its requests.
 
-    `number` is the supervisor's process id.
+    `number` is the supervisor's process id; it forks for what is sent to `calls`.
     """
     try:
         pipe = Pipe(channel)
         try:
-            _only(channel)
+            _only(channel, calls)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             if level == "namespaces":
                 isolation.confine(jail, number)
                 folder = Path("/tmp")
@@ -189,21 +277,18 @@ def _answer(channel: socket.socket, jail: Jail, level: str, namespace: dict[str,
         except (IsolationError, OSError) as error:
             pipe.send(encode({"isolated": False, "why": str(error)}))
             return
-        for name in ("TMPDIR", "TEMP", "TMP"):
-            os.environ[name] = str(folder)
-        os.environ["HOME"] = str(folder)
-        tempfile.tempdir = None
+        _settle(folder)
         pipe.send(encode({"isolated": True, "folder": str(folder)}))
         place = folder / "checks"
         place.mkdir(exist_ok=True)
-        spare = _Spare(namespace)
-        host = Host(namespace, place, spare.call, is_answer=_is_answer)
+        fresh = _Fresh(calls)
+        host = Host(namespace, place, fresh.call, is_answer=_is_answer)
         while True:
             request = pipe.receive()
             asked = decode(request)
             if asked["do"] == "run":
                 pipe.send(encode(_run_cell(asked["name"], asked["source"], namespace)))
-                spare.cells.append([asked["name"], asked["source"]])
+                fresh.cells.append([asked["name"], asked["source"]])
             else:
                 pipe.send(host.serve(request))
     except Lost:
@@ -216,14 +301,23 @@ def _is_answer(filename: str) -> bool:
     return filename.startswith("<answer ")
 
 
-def _only(channel: socket.socket) -> None:
-    """Keep the one socket, with nothing on standard input and output, and no other open file."""
+def _settle(folder: Path) -> None:
+    """Make `folder` the place for temporary files and the home."""
+    for name in ("TMPDIR", "TEMP", "TMP", "HOME"):
+        os.environ[name] = str(folder)
+    tempfile.tempdir = None
+
+
+def _only(*sockets: socket.socket) -> None:
+    """Keep these sockets, with nothing on standard input and output, and no other open file."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    kept = channel.fileno()
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    start = 3
+    for kept in sorted(each.fileno() for each in sockets):
+        os.closerange(start, kept)
+        start = kept + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
 def _run_cell(name: str, source: str, namespace: dict[str, Any]) -> str | None:
@@ -244,44 +338,26 @@ def _run_cell(name: str, source: str, namespace: dict[str, Any]) -> str | None:
     return None
 
 
-class _Spare:
-    """A process kept from before the answers ran; it forks for each call in a fresh process.
-
-    It lives in the same jail, so files that the answer has written are there and nothing that it
-    keeps in memory.
+class _Fresh:
+    """Calls in a fresh process, which the supervisor forks: files that the answer has written are there,
+    and nothing that it keeps in memory.
     """
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    def __init__(self, calls: socket.socket) -> None:
         self.cells: list[list[str]] = []  # the answer cells that have run, to run again in the fresh process
-        ours, theirs = socket.socketpair()
-        child = os.fork()
-        if child == 0:
-            ours.close()
-            try:
-                _wait_for_calls(Pipe(theirs), namespace)
-            finally:
-                os._exit(0)
-        theirs.close()
-        self._pipe = Pipe(ours)
+        self._pipe = Pipe(calls)
 
     def call(self, name: str, function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         try:
             self._pipe.send(encode([self.cells, name, args, kwargs]))
             return self._pipe.receive()
         except (Lost, ValueRefused) as error:
-            told = {"kinds": ["ProcessError", "Exception"], "message": str(error), "line": None, "source": ""}
-            return encode({"value": None, "error": told, "seconds": 0.0, "printed": ""})
+            return _failed(str(error))
 
 
-def _wait_for_calls(pipe: Pipe, namespace: dict[str, Any]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        request = pipe.receive()
-        if os.fork() == 0:
-            try:
-                pipe.send(_fresh_reply(request, namespace))
-            finally:
-                os._exit(0)
+def _failed(why: str) -> bytes:
+    told = {"kinds": ["ProcessError", "Exception"], "message": why, "line": None, "source": ""}
+    return encode({"value": None, "error": told, "seconds": 0.0, "printed": ""})
 
 
 def _fresh_reply(request: bytes, namespace: dict[str, Any]) -> bytes:
