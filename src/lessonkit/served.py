@@ -29,6 +29,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets=sockets)
+        except SystemExit:  # uvicorn's way to say that the lifespan failed; there is a thread to end, no process
+            self.should_exit = True
         finally:
             self.decided.set()
 

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
+from .lab03_audit import AUDIT_RIGHT, AUDIT_WRONG
+from .lab03_create import CANDIDATE_RIGHT, CANDIDATE_WRONG, CREATE_RIGHT, CREATE_WRONG
 from .lab03_models import ACTIVE_RIGHT, ACTIVE_WRONG, MODELS_RIGHT, MODELS_WRONG
-from .lab03_screenings import (
-    AUDIT_RIGHT,
-    AUDIT_WRONG,
-    CANDIDATE_RIGHT,
-    CANDIDATE_WRONG,
-    CREATE_RIGHT,
-    CREATE_WRONG,
-    READ_RIGHT,
-    READ_WRONG,
-    RETRY_RIGHT,
-    RETRY_WRONG,
-)
+from .lab03_screenings import READ_RIGHT, READ_WRONG, RETRY_RIGHT, RETRY_WRONG
 
 RIGHT = {
     "candidate": CANDIDATE_RIGHT,
