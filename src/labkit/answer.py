@@ -268,5 +268,6 @@ def notebook_answer(namespace: Mapping[str, Any]) -> Iterator[Answer]:
 
     An answer that has moved to another folder would leave the kernel in one of those, so it goes back.
     """
-    with contextlib.chdir(Path.cwd()), tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as folder:
+    made = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
+    with contextlib.chdir(Path.cwd()), made as folder:
         yield Answer(Host(namespace, Path(folder).resolve(), fresh.call).serve)
