@@ -28,7 +28,7 @@ env:
 labs:
 	@"$(PYTHON)" course.py labs $(ARGS)
 
-# make bench-grading: measure; prints a table, writes bench/grading.json
+# make bench-grading, make bench-serving: measure; print a table, write bench/grading.json, bench/serving.json
 bench-%:
 	@"$(PYTHON)" course.py bench $* $(ARGS)
 

@@ -35,7 +35,7 @@ import httpx
 import psutil
 
 from bench.servers.contenders import BENTOML, SERVING, Contender, Missing, Wrong, contenders
-from bench.servers.measure import Bodies, Measured, check, measure
+from bench.servers.measure import Bodies, Measured, check, measure, warm_up
 from bench.servers.model import BATCH, Prepared, prepare
 from labkit.environment import ROOT
 from lessonkit.cores import usable
@@ -121,6 +121,8 @@ class Bench:
             if one.key not in self._checked:
                 check(server, bodies)
                 self._checked.add(one.key)
+            for rows in (1, BATCH):
+                warm_up(server, bodies, rows, BATCH_CONNECTIONS, loads)
             for rows, connections in CELLS:
                 measured = measure(server, bodies, rows, connections, self._seconds, loads)
                 self._cells[one.key, rows, connections].append(measured)

@@ -19,7 +19,7 @@ from lessonkit.servers import Server
 
 TOLERANCE = 1e-5  # as of a bundle's golden rows
 CHECKED = 25
-WARM_UP_S = 0.3
+WARM_UP_S = 0.5
 LOAD_IS_LIMIT = 0.9
 
 
@@ -77,17 +77,22 @@ def check(server: Server, bodies: Bodies) -> None:
         raise Wrong("its probabilities are not those of the model")
 
 
+def warm_up(server: Server, bodies: Bodies, rows: int, connections: int, cores: Sequence[int]) -> None:
+    """A moment of load that is not measured."""
+    path, content = bodies.of(rows)
+    load(server.url + path, content, connections=connections, seconds=WARM_UP_S, patience_s=30, cores=cores)
+
+
 def measure(
     server: Server, bodies: Bodies, rows: int, connections: int, seconds: float, cores: Sequence[int]
 ) -> Measured:
-    """Put load on a server for some seconds, after a moment to warm up."""
+    """Put load on a server for some seconds."""
     path, content = bodies.of(rows)
-    for length in (WARM_UP_S, seconds):
-        processes = family(server.pid)
-        before, started = (cpu_s(processes), own_cpu_s(), machine_cpu_s()), time.perf_counter()
-        done = load(server.url + path, content, connections=connections, seconds=length, patience_s=30, cores=cores)
-        took = time.perf_counter() - started
-        after = cpu_s(processes), own_cpu_s(), machine_cpu_s()
+    processes = family(server.pid)
+    before, started = (cpu_s(processes), own_cpu_s(), machine_cpu_s()), time.perf_counter()
+    done = load(server.url + path, content, connections=connections, seconds=seconds, patience_s=30, cores=cores)
+    took = time.perf_counter() - started
+    after = cpu_s(processes), own_cpu_s(), machine_cpu_s()
     used, own, total = (end - start for start, end in zip(before, after, strict=True))
     told = ""
     if done.failed:
