@@ -6,6 +6,7 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,18 @@ LEAK = re.compile(r'Traceback|File "[^"]*", line \d+')
 SETUP = "`{name}` is not the one of the set-up cells: run them again."
 
 
-@dataclass(frozen=True)
+@dataclass
 class Office:
     """A desk on the answer's side (`there`) and one with the same models on this side (`here`)."""
 
     answer: Answer
     there: Thing
-    here: Desk
+    seed: int
+    first: str
+
+    @cached_property
+    def here(self) -> Desk:
+        return open_desk(self.seed, PAST, self.first)
 
     def client(self, *parts: str) -> AbstractContextManager[Client]:
         """Requests to an app with these parts of the answer."""
@@ -57,11 +63,11 @@ class Office:
 
 
 def open_office(answer: Answer, rng: np.random.Generator, active: str = "v1") -> Office:
-    """Two equal desks, one on each side."""
+    """Two equal desks, one on each side; that on this side is fitted when it is first asked."""
     seed = int(rng.integers(1, 2**31))
     there = answer.call("open_desk", seed, PAST, active).value
     expect(isinstance(there, Thing), SETUP.format(name="open_desk"), "open_desk(...)", got=there)
-    return Office(answer, there, open_desk(seed, PAST, active))
+    return Office(answer, there, seed, active)
 
 
 def draw_candidates(rng: np.random.Generator, count: int) -> list[dict[str, Any]]:
