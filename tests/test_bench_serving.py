@@ -70,6 +70,7 @@ def test_a_trial_names_servers_that_are_there(capsys: pytest.CaptureFixture[str]
 
 def test_the_stored_figures_fit_the_bench() -> None:
     path = Path(serving.__file__).with_suffix(".json")
+    assert path.exists(), "the figures are missing: make bench-serving"
     stored = json.loads(path.read_text(encoding="utf-8"))
     rows = [serving.Row(**row) for row in stored["rows"]]
     assert stored["summary"] == serving.summary(rows)
