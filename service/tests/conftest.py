@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 # Before NumPy and scikit-learn start their threads: many on few cores make a fit many times slower.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+import httpx
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
 import flight_delays
+from flight_delays.app import Service, create_app
 from flight_delays.evaluation import validate_forward
 from flight_delays.export import export_bundle
 from flight_delays.flights import load_flights, split_by_day
 from flight_delays.metadata import Metrics
+from flight_delays.settings import Settings
+from flight_delays.store import ModelStore
 from flight_delays.training import fit
 
 JUNE_30 = date(2013, 6, 30)
@@ -72,3 +81,140 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def two_bundles(window: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two small bundles whose probabilities differ; nobody may change them."""
+    parent = tmp_path_factory.mktemp("two")
+    day = date(2013, 6, 1)
+    metrics = Metrics(
+        rows=1, late_share=0.2, mean_prediction=0.2, roc_auc=0.7, brier=0.2, log_loss=0.5,
+        first=day, last=JUNE_30,
+    )  # fmt: skip
+    samples = window[::20], window[10::20]
+    folders = [export_bundle(fit(sample), sample, metrics, parent) for sample in samples]
+    assert folders[0].name != folders[1].name
+    return folders
+
+
+class ServiceProcess:
+    """`python -m flight_delays serve` in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], stderr: Path) -> None:
+        self.process = process
+        self.url = (
+            (process.stdout.readline() if process.stdout else "").removeprefix("serving ").strip()
+        )
+        self._stderr = stderr
+
+    def written(self) -> str:
+        """What it has logged so far."""
+        return self._stderr.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Start the service with the given arguments on a free port; it is ended after the test."""
+    source = str(Path(flight_delays.__file__).parents[1])
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path, **variables: str) -> ServiceProcess:
+        environment = os.environ | {"PYTHONPATH": source} | variables
+        command = [
+            sys.executable,
+            "-m",
+            "flight_delays",
+            "serve",
+            *map(str, arguments),
+            "--port",
+            "0",
+        ]
+        stderr = tmp_path / f"stderr-{len(started)}"
+        with stderr.open("w") as log:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
+        started.append(process)
+        return ServiceProcess(process, stderr)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+KEY = "a-key-for-tests-only"
+
+
+class Client:
+    """The app in this process, spoken to by HTTP; its lifespan lasts from `open` to `close`."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.key = {"Authorization": f"Bearer {KEY}"}
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+
+    def open(self) -> None:
+        self._runner.run(self._stack.enter_async_context(self.service.lifespan(self.service.api)))
+        transport = httpx.ASGITransport(self.service)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    def close(self) -> None:
+        self._runner.run(self._http.aclose())
+        self._runner.run(self._stack.aclose())
+        self._runner.close()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._runner.run(self._http.request(method, path, **options))
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine in the loop of the app."""
+        return self._runner.run(coroutine)
+
+    def predict(self, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+        """POST a prediction: an object as JSON, bytes as they are."""
+        return self._runner.run(self.predict_async(body, headers))
+
+    def predict_stream(self, chunks: AsyncIterator[bytes]) -> httpx.Response:
+        """POST a prediction in chunks, without Content-Length."""
+        headers = {"Content-Type": "application/json"}
+        return self.request("POST", "/v1/predictions", content=chunks, headers=headers)
+
+    async def predict_async(
+        self, body: Any, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | (headers or {})
+        return await self._http.post("/v1/predictions", content=content, headers=headers)
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Make a client of an app; `champion` and `others` are bundles in its store."""
+    clients: list[Client] = []
+
+    def make(champion: Path | None = None, *others: Path, **settings: Any) -> Client:
+        state = tmp_path / f"state-{len(clients)}"
+        store = ModelStore(state)
+        for folder in (champion, *others):
+            if folder is not None:
+                store.add_folder(folder)
+        if champion is not None:
+            store.set_champion(champion.name, if_match=None, must_be_first=True)
+        settings = {"state": state, "key": KEY, "request_log": False} | settings
+        client = Client(create_app(Settings(**settings)))
+        client.open()
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()

@@ -105,11 +105,14 @@ class Service:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                 ]
+            elif head:
+                message["body"] = b""
             await send(message)
 
-        scope["request_id"] = request_id
+        head = scope["method"] == "HEAD"  # GET without the body, for every path
+        inner = {**scope, "request_id": request_id, "method": "GET" if head else scope["method"]}
         try:
-            await self.api(scope, receive, with_id)
+            await self.api(inner, receive, with_id)
         except ClientGone:
             return
         except Exception as error:
@@ -117,7 +120,7 @@ class Service:
             if status == 0:
                 status = answer.status
                 await _send(answer, send, request_id)
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(inner.get("route"), "path", "other")
         self._note(scope, route, status, request_id, started, None)
 
     def _note(
@@ -251,9 +254,18 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
     schemas |= component_schemas()
     for model in (Prediction, Predictions, ProblemDocument):
         schemas |= _schema_of(model)
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
+    _drop_validation_errors(document)
     return document
+
+
+def _drop_validation_errors(document: dict[str, Any]) -> None:
+    """Remove FastAPI's own form of a 422, which this app never sends."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
 
 
 def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -301,10 +313,12 @@ def _answer_bug(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> list[str]:
     """The methods of all routes on a path; Starlette's own answer names those of one."""
     return sorted(
-        method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
+        {
+            method
+            for route in request.app.routes
+            if route.matches(request.scope)[0] is not Match.NONE
+            for method in (*route.methods, *(["HEAD"] if "GET" in route.methods else ()))
+        }
     )
 
 

@@ -120,10 +120,10 @@ class PredictionHandler:
     def _one(self, model: ServedModel, flight: Mapping[str, Any], request_id: str) -> bytes:
         matrix = model.encode_one(flight)
         probabilities = model.run(matrix)
-        probability = float(probabilities[0])
+        probability = probabilities.item()
         late = probability >= model.threshold
-        unknown: dict[str, list[str | None]] | None = None
-        if UNKNOWN in matrix[0, : len(CATEGORIES)]:
+        unknown = None
+        if UNKNOWN in matrix[0, : len(CATEGORIES)].tolist():
             unknown = model.unknown({name: [flight.get(name)] for name in CATEGORIES}, 1)
         self._note(model, request_id, matrix, probabilities, unknown, int(late), probability)
         return (

@@ -17,6 +17,7 @@ import traceback
 from collections import Counter as Tally
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
 from prometheus_client import (
@@ -278,19 +279,23 @@ def configure_logging(writer: LineWriter, level: str) -> None:
 
 
 def _line(seen: Seen) -> str:
-    path = seen.path if seen.path == seen.route else json.dumps(seen.path[:200])[1:-1]
-    version = f'"{seen.version}"' if seen.version else "null"
+    at, seconds, request_id, method, path, route, status, version = seen
+    if path != route:
+        path = json.dumps(path[:200])[1:-1]
+    if method not in _METHODS:
+        method = json.dumps(method[:20])[1:-1]
+    version = f'"{version}"' if version else "null"
     return (
-        f'{{"time":"{_iso(seen.at)}","level":"info","request_id":"{seen.request_id}",'
-        f'"method":{json.dumps(seen.method)},"path":"{path}","status":{seen.status},'
-        f'"ms":{seen.seconds * 1000:.3f},"version":{version}}}\n'
+        f'{{"time":"{_iso(at)}","level":"info","request_id":"{request_id}","method":"{method}",'
+        f'"path":"{path}","status":{status},"ms":{seconds * 1000:.3f},"version":{version}}}\n'
     )
 
 
 def _iso(seconds: float) -> str:
-    whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+    whole, rest = divmod(seconds, 1)
+    return f"{_second(whole)}.{int(rest * 1000):03d}Z"
 
 
-def _second(whole: int) -> str:
+@lru_cache(maxsize=4)  # thousands of requests share a second
+def _second(whole: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
