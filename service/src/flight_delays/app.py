@@ -16,7 +16,6 @@ import time
 from asyncio import CancelledError, create_task
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -40,6 +39,7 @@ from flight_delays.settings import Settings
 from flight_delays.store import ModelStore, StoreError
 from flight_delays.telemetry import CONTENT_TYPE, Seen, Telemetry
 
+API_VERSION = "1.0.0"  # of the paths and documents below /v1
 LOG_FILE = "predictions.sqlite"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _make_api(service: Service) -> FastAPI:
     api = FastAPI(
         title="Flight delays",
         summary="Will a flight out of New York arrive 15 minutes late or more?",
-        version=_package_version(),
+        version=API_VERSION,
         lifespan=service.lifespan,
         redoc_url=None,
         redirect_slashes=False,
@@ -338,10 +338,3 @@ def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
     return os.urandom(16).hex()
-
-
-def _package_version() -> str:
-    try:
-        return version("flight-delays")
-    except PackageNotFoundError:  # run from a checkout
-        return "0"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -71,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
     serve.add_argument("--workers", type=int, help="processes that answer (default: 1)")
     serve.set_defaults(run=_serve)
+
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document of the service")
+    openapi.set_defaults(run=_openapi)
     return parser
 
 
@@ -127,6 +132,16 @@ def _serve(options: argparse.Namespace) -> None:
         os.environ, **{name: getattr(options, name) for name in names}
     )
     serve(settings, options.bundle)
+
+
+def _openapi(options: argparse.Namespace) -> None:
+    from flight_delays.app import create_app
+    from flight_delays.settings import Settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(Settings(state=Path(folder), prediction_log=False))
+        print(json.dumps(app.api.openapi(), indent=2))
+        app.close()
 
 
 def _report(folder: Path, expected_sha256: str | None = None) -> None:

@@ -40,10 +40,14 @@ class Follower:
         """Look for a new champion ten times a second, until cancelled."""
         while True:
             await self.look()
-            if self._log is not None:
-                log = self._log
-                self._telemetry.watch_log(log.pending, log.written, log.dropped)
+            self.watch_log()
             await asyncio.sleep(POLL_S)
+
+    def watch_log(self) -> None:
+        """Pass the prediction log's counters on to the metrics."""
+        if self._log is not None:
+            log = self._log
+            self._telemetry.watch_log(log.pending, log.written, log.dropped)
 
     async def look(self) -> None:
         """Load the champion if it has changed; one that fails leaves the old one in service."""
