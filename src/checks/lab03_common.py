@@ -83,23 +83,24 @@ def expect_status(reply: Reply, wanted: int | tuple[int, ...], message: str) -> 
     expected = "status " + " or ".join(str(status) for status in statuses)
     leaks = LEAK.search(reply.body.decode("utf-8", "replace"))
     leaked = "The client is shown a traceback of your code: its paths and names are nobody else's business."
-    expect(not leaks, leaked, reply.tried, got=reply.got, expected=expected)
+    told = f"{reply.status}, and in the body where in which file of yours it went wrong"
+    expect(not leaks, leaked, reply, got=told, expected=expected)
     if reply.status == 500 and 500 not in statuses:
         message = f"Your app stopped with an error. {message}"
-    expect(reply.status in statuses, message, reply.tried, got=reply.got, expected=expected)
+    expect(reply.status in statuses, message, reply, expected=expected)
 
 
 def object_of(reply: Reply) -> dict[str, Any]:
     """The JSON object in the reply's body, or Wrong."""
     found = reply.json()
-    expect(isinstance(found, dict), "The body is not a JSON object.", reply.tried, got=reply.got)
+    expect(isinstance(found, dict), "The body is not a JSON object.", reply)
     return found
 
 
 def expect_same_candidate(found: Any, candidate: dict[str, Any], reply: Reply) -> None:
     expected = f"candidate: {candidate}"
     said = "The screening must hold the candidate as sent: skills, years and gap_years."
-    expect(found == candidate, said, reply.tried, got=f"candidate: {found}"[:300], expected=expected[:300])
+    expect(found == candidate, said, reply, got=f"candidate: {found}"[:300], expected=expected[:300])
 
 
 def expect_score(text: Any, expected: float, reply: Reply, other: str) -> None:
@@ -109,8 +110,8 @@ def expect_score(text: Any, expected: float, reply: Reply, other: str) -> None:
         "The score is a number. The contract says a text with four places: a number loses its last zeros on the way, "
         "and each client rounds it in its own fashion."
     )
-    expect(isinstance(text, str), number, reply.tried, got=f"score: {text!r}", expected=f"score: {wanted!r}")
+    expect(isinstance(text, str), number, reply, got=f"score: {text!r}", expected=f"score: {wanted!r}")
     places = "The score has not exactly four places."
-    expect(PLACES.fullmatch(text), places, reply.tried, got=f"score: {text!r}", expected=f"score: {wanted!r}")
+    expect(PLACES.fullmatch(text), places, reply, got=f"score: {text!r}", expected=f"score: {wanted!r}")
     near = abs(Decimal(text) - Decimal(wanted)) <= Decimal("0.0001")
-    expect(near, other, reply.tried, got=f"score: {text!r}", expected=f"score: {wanted!r}")
+    expect(near, other, reply, got=f"score: {text!r}", expected=f"score: {wanted!r}")
