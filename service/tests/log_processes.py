@@ -21,13 +21,14 @@ from flight_delays import prediction_log
 from flight_delays.features import NAMES
 from flight_delays.prediction_log import PredictionLog, read_log
 
-REQUESTS = 300
+REQUESTS, ROWS = 200, 3
+BOUND = 64 * ROWS  # of what is pending; the thread is woken from a quarter of it on
 STEPS = 25  # of SQLite's virtual machine between two looks at the counter
 MOMENTS = 60
 
 
-def append(log: PredictionLog, name: str, number: int) -> None:
-    matrix = np.full((1, len(NAMES)), number, np.float32)
+def append(log: PredictionLog, name: str, number: int, rows: int = 1) -> None:
+    matrix = np.full((rows, len(NAMES)), number, np.float32)
     log.append(f"{name}-{number}", float(number), "v", matrix, matrix[:, 0], None)
 
 
@@ -52,11 +53,11 @@ def write(path: Path, tell: int, at: int | None) -> int:
         return connection
 
     prediction_log._open = open_watched
-    with PredictionLog(path, max_pending_rows=64, flush_s=0.001) as log:  # hurries from 16 on
+    with PredictionLog(path, max_pending_rows=BOUND, flush_s=3600) as log:
         for number in range(REQUESTS):
-            while log.pending == 64:
+            while log.pending == BOUND:
                 os.sched_yield()  # the writer thread has the turn
-            append(log, "r", number)
+            append(log, "r", number, ROWS)
             os.write(tell, f"{log.written}\n".encode())
     return looks
 
@@ -83,7 +84,11 @@ def crash(work: Path) -> None:
         # The last tenth is left out, since how requests fall into transactions is never the same.
         status, told = in_a_fork(path, 1 + moment * looks * 9 // 10 // MOMENTS)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        found = [name for chunk in read_log(path) for name in chunk.request_id]
+        found = [
+            (name, int(row))
+            for chunk in read_log(path)
+            for name, row in zip(chunk.request_id, chunk.row, strict=True)
+        ]
         connection = sqlite3.connect(path)
         (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
         connection.close()

@@ -139,6 +139,15 @@ def test_any_number_of_requests(path, requests):
     assert ids_in(path) == [f"r-{number}" for number in range(requests)]
 
 
+def test_few_statements_serve_any_number_of_requests():
+    """sqlite3 keeps 128 prepared statements; one for each number of requests would push out all."""
+    records = [("a", 0.0, "v", 1, b"", b"", None)] * 1000
+    for requests in range(1001):
+        runs = list(prediction_log._in_powers_of_two(records[:requests]))
+        assert sum(map(len, runs)) == requests
+        assert {len(run) for run in runs} <= {1, 2, 4, 8, 16, 32, 64, 128}
+
+
 def test_what_was_written_before_is_kept(path):
     for number in range(3):
         with PredictionLog(path) as log:
@@ -164,7 +173,9 @@ def test_the_queue_is_bounded_and_drops_are_counted(path, heard):
     assert any(f"{76 + 996} rows dropped so far" in message for message in heard.messages)
 
 
-def test_a_long_queue_is_written_before_its_time(path, monkeypatch):
+@pytest.fixture
+def wrote(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set after each transaction."""
     wrote = threading.Event()
     write = PredictionLog._write
 
@@ -173,6 +184,10 @@ def test_a_long_queue_is_written_before_its_time(path, monkeypatch):
         wrote.set()
 
     monkeypatch.setattr(PredictionLog, "_write", write_and_tell)
+    return wrote
+
+
+def test_a_long_queue_is_written_before_its_time(path, wrote):
     with PredictionLog(path, max_pending_rows=100, flush_s=3600) as log:
         append(log, 1, rows=26)
         assert wrote.wait(WAIT_S)
@@ -263,6 +278,23 @@ def test_a_full_disk_is_survived_and_nothing_lost(path, heard, monkeypatch):
     assert "database or disk is full" in failures[0]
 
 
+def test_what_was_half_written_is_not_written_twice(path, heard, monkeypatch):
+    """Three requests make two statements, of two and of one; the second fails at first."""
+    insert, failures = prediction_log._insert, [sqlite3.OperationalError("disk I/O error")]
+
+    def fail_once(requests: int) -> str:
+        if requests == 1 and failures:
+            raise failures.pop()
+        return insert(requests)
+
+    monkeypatch.setattr(prediction_log, "_insert", fail_once)
+    with PredictionLog(path, flush_s=3600) as log:
+        for number in range(3):
+            append(log, number)
+    assert ids_in(path) == ["r-0", "r-1", "r-2"]
+    assert (log.written, log.dropped, log.errors) == (3, 0, 1)
+
+
 def test_a_disk_that_stays_full_is_told_at_the_end(path, heard, monkeypatch):
     with PredictionLog(path, flush_s=0.001) as log:
         append(log, 1)
@@ -295,16 +327,15 @@ def test_a_file_locked_by_somebody_else_is_survived(path, heard, monkeypatch):
     assert (log.pending, log.written, log.dropped) == (0, 300, 0)
 
 
-def test_a_damaged_file_that_is_taken_away_is_made_anew(path, heard):
+def test_a_damaged_file_that_is_taken_away_is_made_anew(path, heard, wrote):
     with PredictionLog(path, max_pending_rows=4, flush_s=3600) as log:
         log.know("v", {"carrier": {"AA": 0}})
-        append(log, 1)
-    with PredictionLog(path, max_pending_rows=4, flush_s=3600) as log:
-        log.know("v", {"carrier": {"AA": 0}})
-        log._disconnect()  # as after any error; the thread sleeps
+        append(log, 1, rows=2)  # more than a quarter of the bound wakes the thread
+        assert wrote.wait(WAIT_S)
+        log._disconnect()  # as after any error
         path.write_bytes(b"no database" * 1000)
         log._flush_s = 0.001
-        append(log, 2, rows=2)  # more than a quarter of the bound wakes it
+        append(log, 2, rows=2)
         assert heard.failed.wait(WAIT_S)
         assert "file is not a database" in heard.messages[0]
         path.unlink()
@@ -470,7 +501,9 @@ def test_kill_9_loses_nothing_that_was_written_and_leaves_a_sound_file(tmp_path,
     assert sum(moment["killed"] for moment in moments) >= 50
     for moment in moments:
         found = moment["found"]
-        assert found == [f"r-{number}" for number in range(len(found))]  # no holes
+        requests = len(found) // 3
+        whole = [[f"r-{number}", row] for number in range(requests) for row in range(3)]
+        assert found == whole  # no holes, no half requests
         assert len(found) >= moment["told"]
         assert moment["sound"] == "ok"
     assert len({len(moment["found"]) for moment in moments}) > 10  # the moments do differ

@@ -197,7 +197,8 @@ def test_a_version_never_changes(filled, bundles, look_alike):
 
 
 def test_versions_are_sorted_and_nothing_else_is_listed(filled, bundles):
-    (filled.folder / "models" / "notes").mkdir()
+    for name in ("notes", ".draft", "٢٠١٣-06-30-00000000"):
+        (filled.folder / "models" / name).mkdir()
     assert filled.versions() == sorted(bundle.name for bundle in bundles[:2])
 
 
