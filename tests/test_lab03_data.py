@@ -114,12 +114,12 @@ def test_a_model_scores_a_candidate_with_unknown_skills() -> None:
 def test_figures_of_the_table_and_of_the_prose(candidates: Candidates, scores: dict[str, np.ndarray]) -> None:
     found = {version: audited(each, candidates) for version, each in scores.items()}
     selected = {version: [f"{one['selection_rates'][group]:.1%}" for group in "AB"] for version, one in found.items()}
-    assert selected == {"v1": ["39.2%", "25.4%"], "v2": ["36.1%", "30.0%"], "v3": ["31.5%", "33.3%"]}
+    assert selected == {"v1": ["38.7%", "25.7%"], "v2": ["35.8%", "29.9%"], "v3": ["31.5%", "33.3%"]}
     suited = {version: [f"{one['true_positive_rates'][group]:.1%}" for group in "AB"] for version, one in found.items()}
-    assert suited == {"v1": ["74.1%", "52.4%"], "v2": ["69.6%", "60.2%"], "v3": ["67.0%", "69.6%"]}
-    assert {v: f"{one['impact_ratio']:.2f}" for v, one in found.items()} == {"v1": "0.65", "v2": "0.83", "v3": "0.95"}
+    assert suited == {"v1": ["73.4%", "53.0%"], "v2": ["69.5%", "60.5%"], "v3": ["67.0%", "69.6%"]}
+    assert {v: f"{one['impact_ratio']:.2f}" for v, one in found.items()} == {"v1": "0.67", "v2": "0.84", "v3": "0.95"}
     right = {version: f"{((each >= 0.5) == candidates.suited).mean():.1%}" for version, each in scores.items()}
-    assert right == {"v1": "78.6%", "v2": "79.0%", "v3": "82.2%"}
+    assert right == {"v1": "78.6%", "v2": "79.2%", "v3": "82.2%"}
 
 
 def test_plotted_ratios_are_as_the_prose_reads_them(candidates: Candidates, scores: dict[str, np.ndarray]) -> None:
@@ -139,7 +139,7 @@ def test_the_candidate_on_either_side_of_the_line(candidates: Candidates, scores
     assert (person["years"], person["gap_years"]) == (2, 3)
     assert sum(skill in WANTED for skill in person["skills"]) == 6
     shown = {version: f"{each[662]:.4f}" for version, each in scores.items()}
-    assert shown == {"v1": "0.3736", "v2": "0.5454", "v3": "0.6982"}
+    assert shown == {"v1": "0.3966", "v2": "0.5473", "v3": "0.6954"}
 
 
 def test_prose_and_outputs_hold_the_same_figures() -> None:

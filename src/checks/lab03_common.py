@@ -18,7 +18,7 @@ from labkit.values import Ref
 from lessonkit.candidates import make_candidates
 from lessonkit.desk import Desk, open_desk
 
-PAST = 300  # candidates that the models of a check are fitted to
+PAST = 150  # candidates that the models of a check are fitted to
 PLACES = re.compile(r"[01]\.\d{4}")
 LEAK = re.compile(r'Traceback|File "[^"]*", line \d+')
 SETUP = "`{name}` is not the one of the set-up cells: run them again."

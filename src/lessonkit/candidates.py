@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler
 
 WANTED = ("python", "sql", "statistics", "machine learning", "testing", "docker", "git", "data modelling")
 OTHER = (
@@ -101,8 +99,12 @@ def make_candidates(count: int = 3_000, seed: int = 7) -> Candidates:
     return Candidates(ids, skills, years, gap_years, group, suited, invited)
 
 
-def _skills_of(skills: Sequence[str]) -> list[str]:
-    return [skill.strip().lower() for skill in skills]
+def _facts(record: Record, features: Sequence[str]) -> dict[str, float]:
+    """A candidate as names and numbers, each skill a name of its own: what DictVectorizer makes columns of."""
+    found = {name: float(record[name]) for name in features if name != "skills"}
+    if "skills" in features:
+        found |= {f"skill: {skill.strip().lower()}": 1.0 for skill in record["skills"]}
+    return found
 
 
 @dataclass
@@ -126,15 +128,11 @@ class Screener:
     def scores(self, records: Sequence[Record]) -> np.ndarray:
         """(records,) float64 between 0 and 1: the higher, the better the match."""
         self.scored += len(records)
-        return self.pipeline.predict_proba(_table(records))[:, 1]
+        return self.pipeline.predict_proba([_facts(record, self.features) for record in records])[:, 1]
 
     def score(self, record: Record) -> float:
         """The score of one candidate, between 0 and 1."""
         return float(self.scores([record])[0])
-
-
-def _table(records: Sequence[Record]) -> pd.DataFrame:
-    return pd.DataFrame([{name: record[name] for name in FEATURES} for record in records])
 
 
 def fit_screener(features: Sequence[str], candidates: Candidates) -> Screener:
@@ -148,10 +146,8 @@ def fit_screener(features: Sequence[str], candidates: Candidates) -> Screener:
     asked = list(features)
     if not asked or len(set(asked)) < len(asked) or not set(asked) <= set(FEATURES):
         raise ValueError(f"features must be some of {', '.join(FEATURES)}, each at most once; got {asked}")
-    numbers = [name for name in FEATURES[1:] if name in asked]
-    words = TfidfVectorizer(analyzer=_skills_of, norm=None)
-    columns = [("words", words, "skills")] if "skills" in asked else []
-    columns += [("numbers", StandardScaler(), numbers)] if numbers else []
-    pipeline = make_pipeline(ColumnTransformer(columns), LogisticRegression(max_iter=1_000))
-    pipeline.fit(_table(candidates.records()), candidates.invited)
-    return Screener(tuple(name for name in FEATURES if name in asked), pipeline)
+    kept = tuple(name for name in FEATURES if name in asked)
+    # newton-cholesky: few columns, and twice as fast as the default on them.
+    pipeline = make_pipeline(DictVectorizer(sparse=False), MaxAbsScaler(), LogisticRegression(solver="newton-cholesky"))
+    pipeline.fit([_facts(record, kept) for record in candidates.records()], candidates.invited)
+    return Screener(kept, pipeline)
