@@ -92,6 +92,8 @@ def steps(a: Path, b: Path) -> list[tuple[Callable[[ModelStore], object], Any]]:
         (lambda store: store.add_folder(a), seen([a, b], b, 2)),
         (lambda store: store.set_champion(a.name, if_match=2), seen([a, b], a, 3)),
         (lambda store: store.remove(b.name), seen([a], a, 3)),
+        (lambda store: store.add_folder(b), seen([a, b], a, 3)),
+        (lambda store: store.set_champion(b.name, if_match=3), seen([a, b], b, 4)),
     ]
 
 

@@ -159,7 +159,7 @@ def fail_at_step(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
             fail()
 
     if step == "second file":
-        monkeypatch.setattr(bundle_module, "_write", write)
+        monkeypatch.setattr(bundle_module, "write_file", write)
     elif step == "flush":
         monkeypatch.setattr(bundle_module.os, "fsync", fail)
     else:
