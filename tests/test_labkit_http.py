@@ -137,6 +137,22 @@ def test_a_factory_is_called_with_the_arguments_and_a_thing_is_an_app(ask: Ask) 
                 reply.json()
 
 
+def test_annotations_are_read_as_in_a_notebook(ask: Ask) -> None:
+    """A class of a function can be the type of a body: no future import of the engine's own turns it into text."""
+    source = """
+        def create_app():
+            class Pair(BaseModel):
+                a: int
+            app = FastAPI()
+            @app.post("/")
+            def read(pair: Pair) -> Pair: return pair
+            return app
+    """
+    with ask(source) as answer, answer.client("create_app") as client:
+        assert client.post("/", json={"a": 3}).json() == {"a": 3}
+        assert client.get("/openapi.json").status == 200
+
+
 NOT_APPS = {
     "a text": ("app = 'fastapi'", "`app` is a str"),
     "a class": ("class app: pass", r"`app\(\)` gave a app"),

@@ -97,7 +97,7 @@ def main() -> None:
     try:
         with _quiet():
             for number, source in enumerate(asked["setup"], 1):
-                exec(compile(source, f"<set-up {number}>", "exec"), namespace)
+                exec(compile(source, f"<set-up {number}>", "exec", dont_inherit=True), namespace)
     except BaseException as error:
         pipe.send(encode({"error": f"set-up cell {number}: {type(error).__name__}: {error}"}))
         return
@@ -328,7 +328,7 @@ def _run_cell(name: str, source: str, namespace: dict[str, Any]) -> str | None:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     try:
         with _quiet():
-            exec(compile(source, filename, "exec"), namespace)
+            exec(compile(source, filename, "exec", dont_inherit=True), namespace)
     except NotImplementedError:
         return None  # a stub; the check says what that means
     except KeyboardInterrupt:
