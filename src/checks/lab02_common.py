@@ -157,7 +157,8 @@ def expect_status(reply: Reply, wanted: int | tuple[int, ...], message: str) -> 
     expected = "status " + " or ".join(str(status) for status in statuses)
     leaked = "The client is shown a traceback of your code: its paths and names are nobody else's business."
     leaks = LEAK.search(reply.body.decode("utf-8", "replace"))
-    expect(not leaks, leaked, reply.tried, got=reply.got, expected=expected)
+    shown = f"{reply.status}, {len(reply.body):,} bytes that hold a traceback"
+    expect(not leaks, leaked, reply.tried, got=shown, expected=expected)
     expect(reply.status != 404 or 404 in statuses, _nowhere(reply), reply, expected=expected)
     expect(reply.status in statuses, message, reply, expected=expected)
 

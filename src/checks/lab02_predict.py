@@ -101,8 +101,8 @@ class Predict(Exercise):
         rest = {name: value for name, value in flight.items() if name != "distance"}
         with practice(answer, drawn.model_over_there(answer), "add_predictions") as client:
             for body, what in (
-                ({**flight, "origin": "BOS"}, "an airport that the model never saw"),
                 ({**flight, "humidity": 180}, "a humidity of 180 percent"),
+                ({**flight, "origin": "BOS"}, "an airport that the model never saw"),
                 ({**flight, "carrier": "UA"}, "a field that nobody declared"),
                 (rest, "no distance"),
                 ([flight], "a list instead of an object"),
