@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -16,6 +17,8 @@ from fastapi import FastAPI
 
 from checks.lab03_audit import draw, rates
 from checks.lab03_common import draw_candidates
+from checks.lab03_resume_screener import lab
+from labkit.answer import notebook_answer
 from labkit.notebook import read
 from lessonkit.candidates import FEATURES, OTHER, WANTED, Candidates, fit_screener, make_candidates
 from lessonkit.desk import Desk, open_desk
@@ -162,6 +165,22 @@ def test_set_up_takes_nothing_but_the_lab_from_its_checks() -> None:
         for alias in node.names
     ]
     assert taken == ["lab"]
+
+
+def unwritten(*_: object) -> None:
+    raise NotImplementedError()
+
+
+@pytest.mark.parametrize("exercise", ["create", "retry"])
+@pytest.mark.parametrize(
+    "first", [{}, {"candidate_model": unwritten, "score_text": unwritten}], ids=["not run", "stub"]
+)
+def test_without_exercise_1_the_posts_are_no_attempt(exercise: str, first: dict[str, Any]) -> None:
+    names = {"add_create": lambda app, desk: None, "add_create_once": lambda app, desk: None, **first}
+    with notebook_answer(names) as answer:
+        report = lab.judge(exercise, answer)
+    assert report.outcome == "not attempted"
+    assert report.message.startswith("This builds on `candidate_model` and `score_text` of exercise 1")
 
 
 def test_drawn_candidates_differ() -> None:

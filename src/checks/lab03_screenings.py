@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,8 +21,8 @@ from checks.lab03_common import (
     object_of,
     open_office,
 )
-from labkit.answer import Answer, Thing
-from labkit.exercise import Exercise, case, expect
+from labkit.answer import Answer, NotWritten, Thing
+from labkit.exercise import Exercise, Report, case, expect
 from labkit.http import Client, Reply
 
 MISSING = object()
@@ -54,8 +54,13 @@ WHY = {
 }
 
 
-def _broken(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for what, (name, value) in BROKEN.items():
+# What no model of three typed fields lets pass: the finer rules are exercise 1's, and a slip there costs points once.
+PLAINLY_BROKEN = ("a text where a list of skills should be", "no years", "gap_years as null")
+
+
+def _broken(record: dict[str, Any], which: Iterable[str] = BROKEN) -> Iterator[tuple[str, dict[str, Any]]]:
+    for what in which:
+        name, value = BROKEN[what]
         changed = {**record, name: value}
         yield what, {key: kept for key, kept in changed.items() if kept is not MISSING}
 
@@ -128,6 +133,21 @@ class _Posts(Exercise):
 
     part: str
 
+    def judge(self, answer: Answer, seed: int = 0) -> Report:
+        if answer.missing(*self.names) or self._has_candidates(answer):
+            return super().judge(answer, seed)
+        told = "This builds on `candidate_model` and `score_text` of exercise 1: write both and run their cell first."
+        return self._report("not attempted", message=told)
+
+    def _has_candidates(self, answer: Answer) -> bool:
+        """Whether exercise 1 is written, rightly or wrongly."""
+        try:
+            answer.attempt("candidate_model")
+            answer.attempt("score_text", 0.5)
+        except NotWritten:
+            return False
+        return not answer.missing("candidate_model", "score_text")
+
     def _right(self, answer: Answer, rng: np.random.Generator) -> None:
         office = open_office(answer, rng)
         first, second = draw_candidates(rng, 2)
@@ -195,7 +215,9 @@ class Create(_Posts):
         office = open_office(answer, rng)
         (record,) = draw_candidates(rng, 1)
         with office.client(self.part) as client:
-            replies = [(what, client.post("/screenings", json=changed)) for what, changed in _broken(record)]
+            replies = [
+                (what, client.post("/screenings", json=changed)) for what, changed in _broken(record, PLAINLY_BROKEN)
+            ]
             cut = client.post("/screenings", content=json.dumps(record).encode()[:-4], headers=JSON)
         for what, reply in replies:
             told = f"A client must learn from the status that this was refused: {what}."

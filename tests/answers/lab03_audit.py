@@ -54,7 +54,7 @@ def audit(scores, groups, suited, threshold):
 
 AUDIT_WRONG = {
     "of the selected": (
-        _audit("selected[groups == name].mean()", "(groups[selected] == name).mean()"),
+        _audit("selected[groups == name].mean()", "((groups[selected] == name).sum() / max(1, selected.sum()))"),
         "shares of each group among the selected",
     ),
     "of all candidates": (
@@ -81,7 +81,10 @@ AUDIT_WRONG = {
         "ratio of the true-positive rates",
     ),
     "precision": (
-        _audit("selected[(groups == name) & suited].mean()", "suited[(groups == name) & selected].mean()"),
+        _audit(
+            "selected[(groups == name) & suited].mean()",
+            "((groups == name) & selected & suited).sum() / max(1, ((groups == name) & selected).sum())",
+        ),
         "the suited among the selected",
     ),
     "suited and selected of all": (
