@@ -106,6 +106,7 @@ class ServiceProcess:
         self.url = (
             (process.stdout.readline() if process.stdout else "").removeprefix("serving ").strip()
         )
+        self.http = httpx.Client(base_url=self.url, timeout=60, verify=False)  # no TLS here
         self._stderr = stderr
 
     def written(self) -> str:
@@ -122,32 +123,26 @@ class ServiceProcess:
 def start_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Start the service with the given arguments on a free port; it is ended after the test."""
     source = str(Path(flight_delays.__file__).parents[1])
-    started: list[subprocess.Popen[str]] = []
+    started: list[ServiceProcess] = []
 
     def start(*arguments: str | Path, **variables: str) -> ServiceProcess:
         environment = os.environ | {"PYTHONPATH": source} | variables
-        command = [
-            sys.executable,
-            "-m",
-            "flight_delays",
-            "serve",
-            *map(str, arguments),
-            "--port",
-            "0",
-        ]
+        command = [sys.executable, "-m", "flight_delays", "serve", "--port", "0"]
+        command += map(str, arguments)
         stderr = tmp_path / f"stderr-{len(started)}"
         with stderr.open("w") as log:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
-        started.append(process)
-        return ServiceProcess(process, stderr)
+        started.append(ServiceProcess(process, stderr))
+        return started[-1]
 
     yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    for service in started:
+        service.http.close()
+        service.process.kill()
+        service.process.wait()
+        service.process.stdout.close()
 
 
 KEY = "a-key-for-tests-only"
