@@ -319,3 +319,13 @@ def test_a_state_folder_that_cannot_be_used_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         create_app(Settings(state=tmp_path / "file"))
+
+
+def test_the_log_goes_to_a_notebooks_stderr_too(monkeypatch):
+    text = io.StringIO()  # has no `buffer`, like that of a notebook
+    monkeypatch.setattr("sys.stderr", text)
+    writer = LineWriter()
+    writer.write(b"first\n")
+    writer.close(10)
+    writer.write(b"last\n")
+    assert text.getvalue() == "first\nlast\n"

@@ -56,7 +56,8 @@ class Seen(NamedTuple):
 class LineWriter:
     """Write lines to a stream in a thread; what does not fit in memory is dropped and counted."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | None = None) -> None:
+        """Start the thread; without a stream the lines go to whatever sys.stderr is."""
         self.dropped = 0
         self._stream = stream
         self._pending: deque[bytes] = deque()
@@ -68,7 +69,10 @@ class LineWriter:
         self._thread.start()
 
     def write(self, lines: bytes) -> None:
-        """Take in whole lines; never waits."""
+        """Take in whole lines; never waits, but after `close`, when no thread is left to do it."""
+        if self._closing:
+            self._put(lines)
+            return
         with self._lock:
             if self._size + len(lines) > MAX_PENDING_BYTES:
                 self.dropped += lines.count(b"\n")
@@ -90,9 +94,16 @@ class LineWriter:
             with self._lock:
                 content, self._size = b"".join(self._pending), 0
                 self._pending.clear()
-            with suppress(OSError, ValueError):  # the reader is gone, the stream is closed
-                self._stream.write(content)
-                self._stream.flush()
+            self._put(content)
+
+    def _put(self, content: bytes) -> None:
+        with suppress(OSError, ValueError):  # the reader is gone, the stream is closed
+            stream = self._stream or getattr(sys.stderr, "buffer", None)
+            if stream is not None:
+                stream.write(content)
+                stream.flush()
+            elif sys.stderr is not None:  # a notebook's takes text only
+                sys.stderr.write(content.decode())
 
 
 class JsonLines(logging.Handler):
@@ -136,7 +147,7 @@ class Telemetry:
         self._seen: list[Seen] = []
         self._rows: list[tuple[str, int, int, float]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self.writer = LineWriter(stream or sys.stderr.buffer)
+        self.writer = LineWriter(stream)
         disable_created_metrics()  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         self._several = MULTIPROCESS_VARIABLE in os.environ
@@ -198,6 +209,7 @@ class Telemetry:
         if self._timer is not None:
             self._timer.cancel()
         self.flush()
+        self.writer.close()
 
 
 class _Metrics:
@@ -208,7 +220,7 @@ class _Metrics:
         self.requests = counter("requests", "Answered requests.", ("method", "route", "status"))
         self.seconds = Histogram(
             "flight_delays_request_seconds",
-            "Time from the first byte of the head to the answer.",
+            "Time from the head of a request to its answer.",
             ("route",),
             buckets=_BUCKETS_S,
             registry=registry,
