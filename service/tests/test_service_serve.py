@@ -176,7 +176,9 @@ def test_it_starts_without_a_bundle_and_is_not_ready(start_service, two_bundles,
         assert client.get("/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["broken bundle", "no bundle", "port in use", "state is a file"])
+@pytest.mark.parametrize(
+    "kind", ["broken bundle", "no bundle", "port in use", "state is a file", "log is no database"]
+)
 def test_what_keeps_it_from_starting_is_one_line(run_python, two_bundles, tmp_path, state, kind):
     bundle, port = two_bundles[0], "0"
     with socket.socket() as taken:
@@ -192,12 +194,15 @@ def test_what_keeps_it_from_starting_is_one_line(run_python, two_bundles, tmp_pa
             taken.listen()
             port = str(taken.getsockname()[1])
             expected = f"error: 127.0.0.1:{port}: "
+        elif kind == "log is no database":
+            state.mkdir()
+            (state / "predictions.sqlite").write_text("not a database, whatever its name says")
+            expected = f"error: {state / 'predictions.sqlite'}: "
         else:
             state.write_text("")
             expected = "error: "
-        done = run_python(
-            "-m", "flight_delays", "serve", str(bundle), "--state", str(state), "--port", port
-        )
+        command = ["serve", str(bundle), "--state", str(state), "--port", port, "--workers", "2"]
+        done = run_python("-m", "flight_delays", *command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(expected)
     assert done.stderr.count("\n") == 1

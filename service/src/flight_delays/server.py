@@ -16,9 +16,11 @@ from typing import Any, NoReturn
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from flight_delays.app import Service, create_app
+from flight_delays.app import LOG_FILE, Service, create_app
+from flight_delays.prediction_log import PredictionLog
 from flight_delays.settings import Settings
 from flight_delays.store import ModelStore, PreconditionFailed
 from flight_delays.telemetry import MULTIPROCESS_VARIABLE, configure_logging
@@ -35,10 +37,13 @@ def serve(settings: Settings, bundle: Path | None = None) -> None:
     Raises:
         BundleError, StoreError: the bundle, or the store, cannot be used.
         OSError: the port is taken, or the state folder cannot be written.
+        ValueError: the prediction log there is of another release.
     """
     store = ModelStore(settings.state)
     if bundle is not None:
         _import(store, bundle)
+    if settings.prediction_log:
+        PredictionLog(settings.state / LOG_FILE).close()  # one that cannot be used is told here
     with _bind(settings) as listener:
         ready = f"serving http://{_address(listener)}"
         if settings.workers == 1:
@@ -133,7 +138,11 @@ def make_worker_app(settings: Settings) -> Service:
         signal.raise_signal(signal.SIGTERM)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
-    return make_app(settings)
+    try:
+        return make_app(settings)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(STARTUP_FAILURE)  # the parent does not try again
 
 
 class _Workers(Multiprocess):
@@ -167,4 +176,8 @@ def _run_workers(settings: Settings, listener: socket.socket, ready: str) -> Non
     # Each worker counts into files of its own there; any of them can add up all.
     with tempfile.TemporaryDirectory(prefix="flight-delays-metrics-") as folder:
         os.environ[MULTIPROCESS_VARIABLE] = folder
-        _Workers(_config(partial(make_worker_app, settings), settings), [listener], ready).run()
+        config = _config(partial(make_worker_app, settings), settings)
+        workers = _Workers(config, [listener], ready)
+        workers.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
+            raise OSError("a worker did not start; the lines above say why")

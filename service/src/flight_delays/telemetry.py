@@ -145,7 +145,7 @@ class Telemetry:
         """
         self._request_log = request_log
         self._seen: list[Seen] = []
-        self._rows: list[tuple[str, int, int, float]] = []
+        self._totals: dict[str, list[float]] = {}  # version: rows, late, sum of probabilities
         self._timer: asyncio.TimerHandle | None = None
         self.writer = LineWriter(stream)
         disable_created_metrics()  # a second series for each counter, which nobody asks for
@@ -161,7 +161,12 @@ class Telemetry:
 
     def predicted(self, version: str, rows: int, late: int, total: float) -> None:
         """Take note of predictions; `total` is the sum of their probabilities."""
-        self._rows.append((version, rows, late, total))
+        totals = self._totals.get(version)
+        if totals is None:
+            totals = self._totals[version] = [0, 0, 0.0]
+        totals[0] += rows
+        totals[1] += late
+        totals[2] += total
 
     def start(self) -> None:
         """Flush ten times a second, in the running event loop, until `close`."""
@@ -176,13 +181,13 @@ class Telemetry:
     def flush(self) -> None:
         """Turn what was noted into counters and lines."""
         seen, self._seen = self._seen, []
-        rows, self._rows = self._rows, []
+        totals, self._totals = self._totals, {}
         if seen:
             self._metrics.count_requests(seen)
             if self._request_log:
                 self.writer.write("".join([_line(one) for one in seen]).encode())
-        if rows:
-            self._metrics.count_rows(rows)
+        for version, (rows, late, total) in totals.items():
+            self._metrics.count_rows(version, rows, late, total)
 
     def watch_log(self, pending: int, written: int, dropped: int) -> None:
         """Take over the prediction log's counters, in rows."""
@@ -255,16 +260,10 @@ class _Metrics:
         for one in seen:
             children[one.route].observe(one.seconds)
 
-    def count_rows(self, noted: list[tuple[str, int, int, float]]) -> None:
-        rows, late, total = Tally(), Tally(), Tally()
-        for version, count, late_count, sum_of in noted:
-            rows[version] += count
-            late[version] += late_count
-            total[version] += sum_of
-        for version in rows:
-            self.rows.labels(version).inc(rows[version])
-            self.late.labels(version).inc(late[version])
-            self.total.labels(version).inc(total[version])
+    def count_rows(self, version: str, rows: float, late: float, total: float) -> None:
+        self.rows.labels(version).inc(rows)
+        self.late.labels(version).inc(late)
+        self.total.labels(version).inc(total)
 
     def watch_log(self, pending: int, written: int, dropped: int) -> None:
         before = self._log_counts
