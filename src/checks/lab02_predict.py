@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,13 @@ from lessonkit.lateness import INPUTS
 
 ONE, MANY = "/predictions", "/predictions/batch"
 CLOSE = 1e-5
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
 MOST = 1_000
 
 
 def expect_prediction(reply: Reply, drawn: Drawn, flight: Flight) -> None:
     """Raise Wrong unless the reply is what the drawn model says of the flight."""
+    _expect_written(reply)
     expect_status(reply, 200, "A flight that keeps the rules must be answered with 200.")
     found = object_of(reply, "probability", "late", "version")
     wanted = probability(drawn.model, flight)
@@ -54,6 +56,13 @@ def expect_prediction(reply: Reply, drawn: Drawn, flight: Flight) -> None:
     text = f"late: {str(late).lower()}; probability {wanted:.3f}, threshold {drawn.model.threshold}"
     expect(found["late"] is late, told, reply.tried, got=f"late: {found['late']!r}"[:200], expected=text)
     expect_version(found["version"], drawn.version, reply)
+
+
+def _expect_written(reply: Reply) -> None:
+    """Raise Wrong if the app failed because what it returned is not for JSON."""
+    message = reply.error.message if reply.error else ""
+    told = "What your endpoint returns cannot be written as JSON. NumPy's numbers and arrays are not Python's."
+    expect("vars() argument must have __dict__" not in message, told, reply, expected="status 200")
 
 
 class Predict(Exercise):
@@ -187,24 +196,31 @@ class Batch(Exercise):
         lacking = {key: values for key, values in batch.items() if key != name}
         several = {key: values * 201 for key, values in batch.items()}
         with practice(answer, drawn.model_over_there(answer), "add_batches") as client:
-            for body, told in (
+            for what, body, told in (
                 (
+                    f"five flights, one {name} missing",
                     {**batch, name: batch[name][:-1]},
                     f"The column {name} is one value short and the batch is answered: some "
                     "flight got the readings of another.",
                 ),
                 (
+                    f"five flights, {name} ten times",
                     {**batch, name: batch[name] * 2},
                     f"The column {name} is longer than the others, and nobody was told.",
                 ),
-                (lacking, f"There is no column {name} at all."),
-                ({key: [] for key in INPUTS}, "A batch of no flight is a mistake of the client's: say so."),
+                (f"five flights without {name}", lacking, f"There is no column {name} at all."),
                 (
+                    "no flight",
+                    {key: [] for key in INPUTS},
+                    "A batch of no flight is a mistake of the client's: say so.",
+                ),
+                (
+                    "1,005 flights",
                     several,
                     "1,005 flights are more than the contract allows. Without a bound one client can fill the memory.",
                 ),
             ):
-                self._expect_refused(client, body, told)
+                self._expect_refused(client, what, body, told)
 
     @case("each value keeps the rules of a single flight")
     def values(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -222,11 +238,12 @@ class Batch(Exercise):
             ):
                 changed = [value if place == row else old for place, old in enumerate(batch[name])]
                 told = f"Row {row} has {name} {value!r}, which a single flight may not have, and the batch is answered."
-                self._expect_refused(client, {**batch, name: changed}, told)
-            self._expect_refused(client, {**batch, "carrier": ["UA"] * 6}, "A column that nobody declared is accepted.")
+                self._expect_refused(client, f"six flights, {name} {value!r}", {**batch, name: changed}, told)
+            told = "A column that nobody declared is accepted."
+            self._expect_refused(client, "six flights and their carrier", {**batch, "carrier": ["UA"] * 6}, told)
 
-    def _expect_refused(self, client: Client, body: Any, told: str) -> None:
-        reply = client.post(MANY, json=body)
+    def _expect_refused(self, client: Client, what: str, body: Any, told: str) -> None:
+        reply = replace(client.post(MANY, json=body), tried=f"POST {MANY}, {what}")
         expect(reply.status != 200, told, reply, expected="status 422")
         broke = (
             "The client broke the rules and is told that the server failed. A ValidationError that is raised inside "
@@ -237,8 +254,9 @@ class Batch(Exercise):
 
     def _expect_batch(self, client: Client, drawn: Drawn, batch: dict[str, list[Any]]) -> Reply:
         """Raise Wrong unless the batch is answered as the drawn model does; gives the reply."""
-        reply = client.post(MANY, json=batch)
         size = len(batch["origin"])
+        reply = replace(client.post(MANY, json=batch), tried=f"POST {MANY}, {size} flights")
+        _expect_written(reply)
         expect_status(reply, 200, f"A batch of {size} flights that keep the rules must be answered with 200.")
         found = object_of(reply, "probabilities", "version")
         values = found["probabilities"]
@@ -249,7 +267,7 @@ class Batch(Exercise):
         }
         numbers = isinstance(values, list) and all(is_number(value) for value in values)
         expect(numbers, "`probabilities` is not a list of numbers.", reply.tried, **shown)
-        count = f"There are {len(values)} probabilities for {size} flights."
+        count = f"{len(values)} of {size} probabilities came back."
         expect(len(values) == size, count, reply.tried, **shown)
         near = np.abs(np.asarray(values, float) - wanted) <= CLOSE
         moved = not near.all() and np.allclose(np.sort(values), np.sort(wanted), atol=CLOSE)

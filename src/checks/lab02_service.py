@@ -31,7 +31,8 @@ PROBLEM = "application/problem+json"
 
 def expect_problem(reply: Reply, status: int | tuple[int, ...], message: str) -> dict[str, Any]:
     """Raise Wrong unless the reply is a problem document with this status; gives the document."""
-    expect(reply.status != 200, f"{message} 200 says that all went well.", reply, expected=f"status {status}")
+    wanted = " or ".join(map(str, status if isinstance(status, tuple) else (status,)))
+    expect(reply.status != 200, f"{message} 200 says that all went well.", reply, expected=f"status {wanted}")
     expect_status(reply, status, message)
     kind = reply.headers.get("content-type", "").split(";")[0].strip()
     told = f"The error is not marked as a problem document. A client tells it by its content type, {PROBLEM}."

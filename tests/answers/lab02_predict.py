@@ -95,7 +95,7 @@ PREDICT_WRONG = {
     ),
     "NumPy's number": (
         _predict(probability=f"model.predict({_COLUMNS})[0]"),
-        "must be answered with 200",
+        "NumPy's numbers and arrays are not Python's",
     ),
     "a text": (
         _predict(answer='{"probability": f"{p:.6f}", "late": p >= model.threshold, "version": model.version}'),
@@ -282,8 +282,8 @@ def guarded(model, columns):
         _batch(probabilities="model.predict(columns).tolist()[::-1]"),
         "right numbers in another order",
     ),
-    "the first alone": (_batch(probabilities="model.predict(columns).tolist()[:1]"), "1 probabilities for 7 flights"),
-    "NumPy's array": (_batch(probabilities="model.predict(columns)"), "must be answered with 200"),
+    "the first alone": (_batch(probabilities="model.predict(columns).tolist()[:1]"), "1 of 7 probabilities came back"),
+    "NumPy's array": (_batch(probabilities="model.predict(columns)"), "NumPy's numbers and arrays are not Python's"),
     "no bound on the rows": (_batch(rows="min_length=1"), "1,005 flights are more than the contract allows"),
     "an empty batch": (_batch(rows="max_length=1_000"), "A batch of no flight is a mistake"),
     "999 rows at most": (_batch(rows="min_length=1, max_length=999"), "A batch of 1000 flights that keep the rules"),
