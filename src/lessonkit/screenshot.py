@@ -1,0 +1,109 @@
+"""A picture of a page as a browser shows it, where there is a browser; else a line that says what to do.
+
+Chromium is driven by playwright, which is among the course's test packages. Pages of this machine alone are opened.
+FastAPI's documentation page takes its style and script from a public network. Where the package
+fastapi-offline is installed they come from it, so that the picture can be taken without a network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from IPython.display import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+HOST = "127.0.0.1"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+NETWORK = "https://cdn.jsdelivr.net/"
+PATIENCE_MS = 20_000
+
+
+def browser() -> str | None:
+    """The path of a browser of Chromium's kind, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def missing() -> str:
+    """What is not here of what a picture needs, and how to get it; nothing if all is."""
+    if importlib.util.find_spec("playwright") is None:
+        return "No picture: playwright was not found; `make test` installs it."
+    if browser() is None:
+        return "No picture: no Chromium was found; `apt install chromium`, or the installer of google.com/chrome."
+    return ""
+
+
+def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900) -> Image | None:
+    """Open a page and give its picture; where that is not possible print one line and give None.
+
+    Parameters
+    ----------
+    url
+        Must begin with http://127.0.0.1:PORT.
+    wait_for
+        A CSS selector of what must be there before the picture is taken.
+    width, height
+        Of the window, in pixels.
+
+    Raises
+    ------
+    ValueError
+        An address of another machine.
+    """
+    if urlsplit(url).scheme != "http" or urlsplit(url).hostname != HOST:
+        raise ValueError(f"url: expected a page of this machine, http://{HOST}:PORT/..., found {url!r}")
+    if lack := missing():
+        print(lack)
+        return None
+    with ThreadPoolExecutor(1) as pool:  # playwright does not work beside the event loop of a notebook's kernel
+        content = pool.submit(_picture, url, wait_for, width, height).result()
+    if content is None:
+        print("No picture: the page did not finish. Its style and script come from a public network; is there one?")
+        return None
+    return Image(content, format="png", width=width)
+
+
+def _picture(url: str, wait_for: str, width: int, height: int) -> bytes | None:
+    from playwright.sync_api import TimeoutError as TooLate
+    from playwright.sync_api import sync_playwright
+
+    options = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    if getattr(os, "geteuid", lambda: 1)() == 0:  # in a container
+        options.append("--no-sandbox")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser(), args=options)
+        try:
+            page = chromium.new_page(viewport={"width": width, "height": height})
+            _serve_from_package(page)
+            page.goto(url, timeout=PATIENCE_MS)
+            page.wait_for_selector(wait_for, timeout=PATIENCE_MS)
+            page.evaluate("window.scrollTo(0, 0)")  # an address with a #part scrolls to it
+            return page.screenshot(animations="disabled")
+        except TooLate:
+            return None
+        finally:
+            chromium.close()
+
+
+def _serve_from_package(page: Page) -> None:
+    """Take the documentation page's style and script from fastapi-offline, if it is installed."""
+    spec = importlib.util.find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        return
+    static = Path(spec.origin).parent / "static"
+
+    def answer(route: Route, *_: Any) -> None:
+        file = static / Path(urlsplit(route.request.url).path).name
+        if file.is_file():
+            route.fulfill(path=file)
+        else:
+            route.continue_()
+
+    page.route(f"{NETWORK}**", answer)

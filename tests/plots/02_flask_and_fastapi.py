@@ -1,0 +1,40 @@
+# Runs as the last cell of lesson 02 in tests/test_papermill.py: the data behind each plot.
+# What took longer is not asserted: a timing never is.
+
+# servers-cost
+assert list(idle.index) == ["flask run", "gunicorn", "uvicorn"] and (idle > 0).all()
+
+# steps-plot
+assert list(steps_ms.index) == ["receive", "preprocess", "load the model", "predict", "return JSON"]
+assert list(steps_ms.columns) == ways == ["pipeline", "bundle"] and (steps_ms > 0).all().all()
+assert share.between(0, 1).all()
+assert receive() == flight and return_json().get_json()["version"] == VERSION
+assert abs(STEPS["predict"][0]()[0, 1] - STEPS["predict"][1]()[0][0, 1]) < 1e-5, "both ways predict the same"
+
+# once-plot
+assert list(once.index) == list(CASES) and (once > 0).all()
+assert abs(forgetful(load_onnx)()(flight) - load_onnx()(flight)) < 1e-9, "the forgetful one gives the same answer"
+
+# waiting
+assert list(per_second) == list(WAYS.values())
+# One after the other: so many answers take so many waits at least, however fast the machine is.
+assert 0 < per_second["async def that blocks"] <= 1 / wait_s
+assert 0 < per_second["def"] <= 16 / wait_s and 0 < per_second["async def that awaits"] <= 16 / wait_s
+
+# others-plot
+assert list(waits) == ["alone", "beside def", "beside async def that blocks"]
+assert all(one.answers and not one.failed for one in waits.values())
+
+# framework-plot
+assert list(cost_ms.index) == ["nothing", "onnxruntime", "pipeline"]
+assert list(cost_ms.columns) == ["Flask", "FastAPI"] and (cost_ms > 0).all().all()
+
+# page
+import struct
+
+if picture is not None:
+    width, height = struct.unpack(">II", picture.data[16:24])  # of the PNG's header
+    assert (width, height) == (1000, 980) and len(picture.data) > 20_000, "a blank page is a small file"
+
+# service-plot
+assert list(service_ms) == ["FastAPI, def", "the service"] and all(cost > 0 for cost in service_ms.values())
