@@ -25,10 +25,11 @@ from sklearn.pipeline import Pipeline
 
 import flight_delays
 from flight_delays.app import Service, create_app
+from flight_delays.bundle import load_bundle, write_bundle
 from flight_delays.evaluation import validate_forward
 from flight_delays.export import export_bundle
 from flight_delays.flights import load_flights, split_by_day
-from flight_delays.metadata import Metrics
+from flight_delays.metadata import MODEL_FILE, Metrics, make_version
 from flight_delays.settings import Settings
 from flight_delays.store import ModelStore
 from flight_delays.training import fit
@@ -96,6 +97,19 @@ def two_bundles(window: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) 
     folders = [export_bundle(fit(sample), sample, metrics, parent) for sample in samples]
     assert folders[0].name != folders[1].name
     return folders
+
+
+@pytest.fixture(scope="session")
+def four_bundles(two_bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The two, and the first with two other thresholds, which makes other versions of it."""
+    folder, parent = two_bundles[0], tmp_path_factory.mktemp("thresholds")
+    info, model = load_bundle(folder).info, (folder / MODEL_FILE).read_bytes()
+    others = []
+    for threshold in (0.8, 0.9):
+        version = make_version(info.data.last, info.model.sha256, info.features, threshold)
+        changed = info.model_copy(update={"threshold": threshold, "version": version})
+        others.append(write_bundle(parent, model, changed))
+    return [*two_bundles, *others]
 
 
 class ServiceProcess:

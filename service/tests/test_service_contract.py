@@ -13,14 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from flight_delays.store import ModelStore
+
 pytest.importorskip("schemathesis", reason="the contract is tested where schemathesis is")
 
 HERE = Path(__file__).parent
 KEY = "a-key-for-tests-only"
 
 
-def test_requests_drawn_from_the_document_find_nothing(start_service, two_bundles, tmp_path):
-    first, second = two_bundles
+def test_requests_drawn_from_the_document_find_nothing(start_service, four_bundles, tmp_path):
+    first, second, *spare = four_bundles
+    store = ModelStore(tmp_path / "state")
+    for folder in spare:
+        store.add_folder(folder)
     archive = tmp_path / "second.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
         for file in second.iterdir():
@@ -35,6 +40,7 @@ def test_requests_drawn_from_the_document_find_nothing(start_service, two_bundle
     ]
     variables = {
         "CONTRACT_ARCHIVE": str(archive),
+        "CONTRACT_SPARE": ",".join(folder.name for folder in spare),
         "CONTRACT_VERSIONS": f"{first.name},{second.name}",
         "SCHEMATHESIS_HOOKS": str(HERE / "contract_hooks.py"),
         "PYTHONUTF8": "1",
@@ -61,6 +67,7 @@ def test_requests_drawn_from_the_document_find_nothing(start_service, two_bundle
     assert not [status for _, status in seen if status >= 500]
     # The requests went behind the first refusal: versions were stored, switched to and deleted.
     assert seen["PUT", 201] and seen["PUT", 200] and seen["DELETE", 204], seen
+    assert seen["PUT", 412] + seen["PUT", 428], seen
     assert seen["POST", 200] and seen["POST", 422] and seen["PUT", 422], seen
     versions = {line["version"] for line in requests} - {None}
-    assert versions <= {first.name, second.name}
+    assert versions <= {folder.name for folder in four_bundles}

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flight_delays.bundle import load_bundle, write_bundle
-from flight_delays.metadata import MODEL_FILE, make_version
+from flight_delays.bundle import load_bundle
+from flight_delays.metadata import MODEL_FILE
 from flight_delays.prediction_log import read_log
 from flight_delays.schemas import EXAMPLE_FLIGHT
 from flight_delays.store import ModelStore
@@ -101,17 +101,6 @@ def zipped(folder: Path, spoil: bool = False) -> bytes:
                 content = content[:-1] + bytes([content[-1] ^ 1])
             opened.writestr(file.name, content)
     return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def three_bundles(two_bundles, tmp_path_factory) -> list[Path]:
-    """The two, and the first with another threshold."""
-    folder = two_bundles[0]
-    info = load_bundle(folder).info
-    version = make_version(info.data.last, info.model.sha256, info.features, 0.9)
-    changed = info.model_copy(update={"threshold": 0.9, "version": version})
-    model = (folder / MODEL_FILE).read_bytes()
-    return [*two_bundles, write_bundle(tmp_path_factory.mktemp("third"), model, changed)]
 
 
 @pytest.fixture
@@ -313,7 +302,8 @@ def test_no_request_fails_while_the_champion_is_switched_and_bundles_are_refused
         assert body["probability"] == expected[body["version"]][flight]
 
 
-def test_of_two_writers_with_one_etag_one_wins(start_service, three_bundles, state):
+def test_of_two_writers_with_one_etag_one_wins(start_service, four_bundles, state):
+    three_bundles = four_bundles[:3]
     store = ModelStore(state)
     for folder in three_bundles:
         store.add_folder(folder)
