@@ -27,6 +27,7 @@ def _predict(**changes: str) -> str:
 PREDICT_RIGHT = {
     "a router, a dependency, a thread by hand": """
 import asyncio
+from typing import Any
 from fastapi import APIRouter, Depends
 
 def add_predictions(app):
@@ -52,6 +53,7 @@ def add_predictions(app):
 """,
     "a dict, a def": _predict(),
     "Starlette inside": """
+import json
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 

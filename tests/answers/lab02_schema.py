@@ -197,6 +197,7 @@ def _app(**changes: str) -> str:
 
 START_RIGHT = {
     "a dependency and a router": """
+from typing import Any
 from fastapi import APIRouter, Depends
 
 router = APIRouter()

@@ -46,7 +46,7 @@ def _errors(**changes: str) -> str:
 ERRORS_RIGHT = {
     "another wording": _errors(),
     "registered by name, type checked in a middleware": """
-from fastapi.encoders import jsonable_encoder
+import json
 from starlette.responses import Response
 
 def add_errors(app):
