@@ -31,6 +31,7 @@ import psutil
 
 from bench.graders.classes import FOLDER, LIGHT, Graded, class_of, varied
 from bench.graders.measure import Cost, Failed, run
+from bench.pages import write_pages
 from labkit.environment import ROOT, child_environ
 from labkit.notebook import parts
 from tests.nbgrader_environment import LOCK, Course, environ_of, environment
@@ -272,6 +273,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{what}: {value}")
     result = {"machine": told, "rows": [asdict(row) for row in rows], "summary": summary(rows, options.submissions)}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8", newline="\n")
+    if options.out == Path(__file__).with_suffix(".json"):
+        write_pages()
     return 0
 
 

@@ -34,6 +34,7 @@ from statistics import median
 import httpx
 import psutil
 
+from bench.pages import write_pages
 from bench.servers.contenders import BENTOML, SERVING, Contender, Missing, Wrong, contenders
 from bench.servers.measure import Bodies, Measured, check, measure, warm_up
 from bench.servers.model import BATCH, Prepared, prepare
@@ -259,6 +260,8 @@ def main(argv: list[str] | None = None) -> int:
         options = {"seconds": options.seconds, "rounds": options.rounds}
         result = {"machine": told, "options": options, "rows": [asdict(row) for row in rows], "summary": summary(rows)}
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8", newline="\n")
+        if out == Path(__file__).with_suffix(".json"):
+            write_pages()
     return 0
 
 
