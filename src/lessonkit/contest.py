@@ -85,16 +85,26 @@ def warnings_of(server: Server) -> list[str]:
     return [line for line in plain.splitlines() if "WARNING" in line]
 
 
-def outcomes(server: Server, bodies: Mapping[str, Any], path: str = "/predictions") -> dict[str, str]:
-    """POST each body; its name to the status, and the probability where the answer holds one."""
+def outcomes(server: Server, bodies: Mapping[str, Any], path: str = "/predictions") -> dict[str, httpx.Response]:
+    """POST each body as JSON; its name to the answer."""
     told = {}
     for name, body in bodies.items():
         # json.dumps writes NaN, which httpx's own `json=` refuses. A connection each: uvicorn closes one after a 500.
         content, headers = json.dumps(body), {"Content-Type": "application/json"}
-        answer = httpx.post(server.url + path, content=content, headers=headers, timeout=10, trust_env=False)
-        probability = f", {answer.json()['probability']:.3f}" if answer.is_success else ""
-        told[name] = f"{answer.status_code}{probability}"
+        told[name] = httpx.post(server.url + path, content=content, headers=headers, timeout=10, trust_env=False)
     return told
+
+
+def table(answers: Mapping[str, Mapping[str, httpx.Response]]) -> str:
+    """A column for each server's `outcomes`: the status, and the probability where there is one."""
+    return pd.DataFrame(
+        {who: {name: _told(one) for name, one in got.items()} for who, got in answers.items()}
+    ).to_string()
+
+
+def _told(answer: httpx.Response) -> str:
+    probability = f", {answer.json()['probability']:.3f}" if answer.is_success else ""
+    return f"{answer.status_code}{probability}"
 
 
 def bench_table(path: Path = BENCH, connections: int = 16) -> str:

@@ -67,7 +67,7 @@ def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900)
     if content is None:
         print("No picture: the page did not finish. Its style and script come from a public network; is there one?")
         return None
-    return Image(content, format="png", width=width)
+    return Image(content, format="png", width=width, alt=f"{urlsplit(url).path} as a browser shows it")
 
 
 def _picture(url: str, wait_for: str, width: int, height: int) -> bytes | None:
