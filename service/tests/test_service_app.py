@@ -306,6 +306,17 @@ def test_there_is_a_page_to_read(client):
     assert "swagger" in answer.text
 
 
+def test_the_page_needs_no_network(client):
+    """Its style and script are files of this service; another method on them is refused by name."""
+    page = client.request("GET", "/docs").text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses and all(address.startswith("/") for address in addresses)
+    assert {client.request("GET", address).status_code for address in addresses} == {200}
+    refused = client.request("POST", addresses[0], content=b"")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+    assert client.request("GET", "/static-offline-docs/nothing.js").status_code == 404
+
+
 def test_serving_imports_neither_pandas_nor_scikit_learn(run_python):
     code = (
         "import sys, flight_delays.server; "

@@ -21,9 +21,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from flight_delays import models_api
@@ -166,7 +167,8 @@ def create_app(settings: Settings) -> Service:
 
 
 def _make_api(service: Service) -> FastAPI:
-    api = FastAPI(
+    # It brings the style and script of the documentation, which then needs no network.
+    api = FastAPIOffline(
         title="Flight delays",
         summary="Will a flight out of New York arrive 15 minutes late or more?",
         version=API_VERSION,
@@ -312,14 +314,13 @@ def _answer_bug(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """The methods of all routes on a path; Starlette's own answer names those of one."""
-    return sorted(
-        {
-            method
-            for route in request.app.routes
-            if route.matches(request.scope)[0] is not Match.NONE
-            for method in (*route.methods, *(["HEAD"] if "GET" in route.methods else ()))
-        }
-    )
+    found = {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in (*route.methods, *(["HEAD"] if "GET" in route.methods else ()))
+    }
+    return sorted(found or {"GET", "HEAD"})  # a folder of files is no route of its own
 
 
 def _bug(error: Exception, request_id: str) -> Answer:
