@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from urllib.parse import urlsplit
 from IPython.display import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Page, Request, Route
 
 HOST = "127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 NETWORK = "https://cdn.jsdelivr.net/"
 PATIENCE_MS = 20_000
+LONGEST = 50  # characters of the temporary folder's path
 
 
 def browser() -> str | None:
@@ -65,31 +67,48 @@ def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900)
     with ThreadPoolExecutor(1) as pool:  # playwright does not work beside the event loop of a notebook's kernel
         content = pool.submit(_picture, url, wait_for, width, height).result()
     if content is None:
-        print("No picture: the page did not finish. Its style and script come from a public network; is there one?")
+        print("No picture: the page did not finish. FastAPI's takes its script from a public network; is there one?")
         return None
     return Image(content, format="png", width=width, alt=f"{urlsplit(url).path} as a browser shows it")
 
 
 def _picture(url: str, wait_for: str, width: int, height: int) -> bytes | None:
-    from playwright.sync_api import TimeoutError as TooLate
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     options = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     if getattr(os, "geteuid", lambda: 1)() == 0:  # in a container
         options.append("--no-sandbox")
+    lost = []  # what the page is made of and did not get
+
+    def note(request: Request) -> None:
+        if request.resource_type in ("script", "stylesheet"):
+            lost.append(request.url)
+
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser(), args=options)
+        try:
+            chromium = playwright.chromium.launch(executable_path=browser(), args=options, env=_environment())
+        except Error:  # it is there and does not start
+            return None
         try:
             page = chromium.new_page(viewport={"width": width, "height": height})
+            page.on("requestfailed", note)
             _serve_from_package(page)
             page.goto(url, timeout=PATIENCE_MS)
+            if lost:
+                return None
             page.wait_for_selector(wait_for, timeout=PATIENCE_MS)
             page.evaluate("window.scrollTo(0, 0)")  # an address with a #part scrolls to it
             return page.screenshot(animations="disabled")
-        except TooLate:
+        except Error:  # it took too long
             return None
         finally:
             chromium.close()
+
+
+def _environment() -> dict[str, str]:
+    """This process's variables; Chromium makes a socket in the temporary folder and dies of a long path."""
+    too_long = os.name == "posix" and len(tempfile.gettempdir()) > LONGEST
+    return {**os.environ, **({"TMPDIR": "/tmp"} if too_long else {})}
 
 
 def _serve_from_package(page: Page) -> None:
