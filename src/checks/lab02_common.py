@@ -151,6 +151,13 @@ def practice(answer: Answer, model: Thing | None, *parts: str) -> AbstractContex
     return answer.client("practice_app", model, *(Name(part) for part in parts))
 
 
+def running(answer: Answer, model: Thing, *parts: str) -> tuple[Thing, Thing]:
+    """An app of `practice_app` with a model and these parts, and its state, to exchange the model in."""
+    app = made(answer, "practice_app", model, *(Name(part) for part in parts))
+    app.label = "app"
+    return app, app.get("state").value
+
+
 def expect_status(reply: Reply, wanted: int | tuple[int, ...], message: str) -> None:
     """Raise Wrong unless the reply has one of these statuses and shows nothing of the answer's code."""
     statuses = (wanted,) if isinstance(wanted, int) else wanted

@@ -21,6 +21,7 @@ from checks.lab02_common import (
     object_of,
     practice,
     probability,
+    running,
 )
 from labkit.answer import Answer
 from labkit.exercise import Exercise, case, expect
@@ -31,6 +32,14 @@ ONE, MANY = "/predictions", "/predictions/batch"
 CLOSE = 1e-5
 PATIENCE_S = 5.0
 MOST = 1_000
+STALE = (
+    "Another model lies in `app.state.model` by now, and the old one answers. Is the model looked for at each request, "
+    "or once, when the endpoint was made?"
+)
+BLOCKED = (
+    "While one request is inside `predict`, no other gets in. An `async def` that computes holds the event "
+    "loop, and every client waits for the one in front."
+)
 
 
 def expect_prediction(reply: Reply, drawn: Drawn, flight: Flight) -> None:
@@ -87,6 +96,50 @@ class Predict(Exercise):
             with practice(answer, drawn.model_over_there(answer), "add_predictions") as client:
                 for flight in draw_clear(rng, drawn.model, 4):
                     expect_prediction(client.post(ONE, json=flight), drawn, flight)
+                self._expect_left_out(client, drawn, flight)
+
+    @case("a probability that equals the threshold is late")
+    def equal(self, answer: Answer, rng: np.random.Generator) -> None:
+        drawn = draw_bundle(rng)
+        (flight,) = draw_flights(rng, 1)
+        model = drawn.model_over_there(answer)
+        with practice(answer, model, "add_predictions") as client:
+            reply = client.post(ONE, json=flight)
+            expect_status(reply, 200, "A flight that keeps the rules must be answered with 200.")
+            value = object_of(reply, "probability")["probability"]
+            expect(is_number(value), "The probability is not a number.", reply, expected="a number")
+            model.call("__setattr__", "threshold", float(value))
+            reply = client.post(ONE, json=flight)
+        told = "The probability equals the threshold, so it reaches it, and the flight is late: `>=`."
+        expect_status(reply, 200, "A flight that keeps the rules must be answered with 200.")
+        late = object_of(reply, "late")["late"]
+        tried = f"{reply.tried}, with this threshold: {value}"
+        expect(late is True, told, tried, got=f"late: {late!r}"[:200], expected="late: true")
+
+    def _expect_left_out(self, client: Client, drawn: Drawn, flight: Flight) -> None:
+        """Raise Wrong unless readings that are left out are taken as missing."""
+        bare = {name: flight[name] for name in INPUTS[:3]}
+        reply = client.post(ONE, json=bare)
+        told = "A reading may be left out, and the model wants its column all the same, with None in it."
+        expect(reply.status == 200, told, reply, expected="status 200")
+        value = object_of(reply, "probability")["probability"]
+        wanted = probability(drawn.model, bare | dict.fromkeys(INPUTS[3:]))
+        shown = {"got": f"probability: {value!r}"[:200], "expected": f"probability: {wanted:.6f}"}
+        expect(is_number(value) and abs(value - wanted) <= CLOSE, told, reply.tried, **shown)
+
+    @case("the model is exchanged while the app runs")
+    def exchanged(self, answer: Answer, rng: np.random.Generator) -> None:
+        first, second = draw_bundle(rng), draw_bundle(rng)
+        app, state = running(answer, first.model_over_there(answer), "add_predictions")
+        with answer.client(app) as client:
+            (flight,) = draw_clear(rng, first.model, 1)
+            expect_prediction(client.post(ONE, json=flight), first, flight)
+            state.call("__setattr__", "model", second.model_over_there(answer).ref)
+            (flight,) = draw_clear(rng, second.model, 1)
+            reply = client.post(ONE, json=flight)
+            stale = reply.status == 200 and object_of(reply).get("version") == first.version
+            expect(not stale, STALE, reply, expected=f"version: {second.version}")
+            expect_prediction(reply, second, flight)
 
     @case("two apps answer with a model each")
     def two(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -143,11 +196,7 @@ class Predict(Exercise):
             replies = client.at_once([Request("POST", ONE, json=flight) for flight in flights])
         for reply, flight in zip(replies, flights, strict=True):
             blocked = reply.error is not None and "TimeoutError" in reply.error.kinds
-            told = (
-                "While one request is inside `predict`, no other gets in. An `async def` that computes holds the event "
-                "loop, and every client waits for the one in front."
-            )
-            expect(not blocked, told, "two requests at once", got=reply.got, expected="both are answered")
+            expect(not blocked, BLOCKED, "two requests at once", got=reply.got, expected="both are answered")
             expect_prediction(reply, drawn, flight)
 
 
@@ -187,6 +236,31 @@ class Batch(Exercise):
             calls = model.get("calls").value - before
         told = "The model was called for each flight. A call costs the same for one row as for a hundred."
         expect(calls == 1, told, f"a batch of {MOST:,} flights", got=f"{calls:,} calls", expected="1 call")
+
+    @case("the model is exchanged while the app runs")
+    def exchanged(self, answer: Answer, rng: np.random.Generator) -> None:
+        first, second = draw_bundle(rng), draw_bundle(rng)
+        batch = columns(draw_flights(rng, 3))
+        app, state = running(answer, first.model_over_there(answer), "add_batches")
+        with answer.client(app) as client:
+            self._expect_batch(client, first, batch)
+            state.call("__setattr__", "model", second.model_over_there(answer).ref)
+            reply = client.post(MANY, json=batch)
+            stale = reply.status == 200 and object_of(reply).get("version") == first.version
+            expect(not stale, STALE, reply, expected=f"version: {second.version}")
+            self._expect_batch(client, second, batch)
+
+    @case("a second batch is served while the first one waits")
+    def meets(self, answer: Answer, rng: np.random.Generator) -> None:
+        drawn = draw_bundle(rng)
+        model = made(answer, "Meeting", drawn.model_over_there(answer), PATIENCE_S)
+        batch = columns(draw_flights(rng, 3))
+        with practice(answer, model, "add_batches") as client:
+            replies = client.at_once([Request("POST", MANY, json=batch)] * 2)
+        for reply in replies:
+            blocked = reply.error is not None and "TimeoutError" in reply.error.kinds
+            expect(not blocked, BLOCKED, "two batches at once", got=reply.got, expected="both are answered")
+            expect_status(reply, 200, "A batch of flights that keep the rules must be answered with 200.")
 
     @case("columns that differ in length, too many rows or none are refused")
     def lengths(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -235,6 +309,9 @@ class Batch(Exercise):
                 ("distance", None),
                 ("visibility", "9"),
                 ("departure_minute", True),
+                ("distance", 0),
+                ("pressure", 849.0),
+                ("visibility", -1.0),
             ):
                 changed = [value if place == row else old for place, old in enumerate(batch[name])]
                 told = f"Row {row} has {name} {value!r}, which a single flight may not have, and the batch is answered."

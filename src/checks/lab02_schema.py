@@ -39,6 +39,11 @@ KINDS: dict[str, tuple[str, Any, str]] = {
         "The model knows three airports and has no code for a fourth.",
     ),
     "an airport in small letters": ("origin", "jfk", ""),
+    "an airport with something behind it": (
+        "origin",
+        "JFKX",
+        "A pattern is found anywhere in the text, `Literal` takes the whole text alone.",
+    ),
     "no airport": ("origin", MISSING, ""),
     "no departure": ("departure_minute", MISSING, ""),
     "no distance": ("distance", MISSING, ""),
@@ -242,9 +247,14 @@ class Start(Exercise):
     def broken(self, answer: Answer, rng: np.random.Generator) -> None:
         drawn, folder = draw_bundle(rng), answer.folder()
         app = self._made(answer, folder)
+        self._expect_no_start(answer, app, "is not there", "start the app on an empty folder")
         Drawn(drawn.onnx[:-9], drawn.info, drawn.model).put(answer, folder)
+        app = self._made(answer, folder)
+        self._expect_no_start(answer, app, "is damaged", "start the app on a damaged model.onnx")
+
+    def _expect_no_start(self, answer: Answer, app: Thing, what: str, tried: str) -> None:
         told = (
-            "The app starts although its bundle is damaged, and would take requests that it cannot answer. "
+            f"The app starts although its bundle {what}, and would take requests that it cannot answer. "
             "Let the error through: a server that cannot start is seen at once."
         )
         try:
@@ -252,7 +262,7 @@ class Start(Exercise):
                 running = True
         except NotStarted:
             running = False
-        expect(not running, told, "start the app on a damaged model.onnx", got="it starts", expected="an error")
+        expect(not running, told, tried, got="it starts", expected="an error")
 
     @case("the running app keeps its model in `app.state.model`")
     def state(self, answer: Answer, rng: np.random.Generator) -> None:

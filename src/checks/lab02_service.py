@@ -55,8 +55,9 @@ class Errors(Exercise):
         "returns a response. Three kinds are "
         "needed: `RequestValidationError`, `Exception`, and Starlette's `HTTPException`, which is also what an unknown "
         "address raises; FastAPI's own derives from it.",
-        "In the handler of `RequestValidationError`: is the request's content type JSON at all (415)? Is one of "
-        "`error.errors()` of the type `json_invalid` (400)? All others are 422.",
+        "In the handler of `RequestValidationError`: did the app want a body (`loc[0]` of a fault says so), and is "
+        "the request's content type JSON at all (415)? A GET has neither. Is one of `error.errors()` of the type "
+        "`json_invalid` (400)? All others are 422.",
         "Each of `error.errors()` has `loc` and `msg`, which are for the client, and `input`, which is what was sent: "
         "NaN in it cannot be written as JSON. An HTTPException has `headers` that must go into the response. "
         "What an unexpected error says is for the log alone.",
@@ -78,6 +79,28 @@ class Errors(Exercise):
                 expect(named, told, reply, expected=f'"field": "{field}"')
                 said = all(isinstance(one.get("message"), str) and one["message"] for one in errors)
                 expect(said, "A fault has no `message`.", reply, expected='"message": a text')
+
+    @case("what was sent is not repeated, and a fault need not lie in a field of the body")
+    def elsewhere(self, answer: Answer, rng: np.random.Generator) -> None:
+        sent = f"card {rng.integers(10**9, 10**10)}"
+        with self._client(answer) as client:
+            reply = client.post("/doubles", json={"number": sent})
+            expect_problem(reply, 422, "422 is the status for content that breaks the rules.")
+            told = (
+                "The answer repeats the value that was sent. It may be a password in the wrong field, and answers are "
+                "kept in logs: say which field was wrong, not what was in it."
+            )
+            expect(sent not in reply.body.decode("utf-8", "replace"), told, reply, expected="the field and the rule")
+            reply = client.post("/doubles", json=[1])
+            stopped = (
+                "The body is a list, so no field is to blame: `loc` is `body` alone, and your handler must bear it."
+            )
+            expect_problem(reply, 422, stopped)
+            reply = client.get("/halves?number=x")
+            told = (
+                "A GET has no body and so no content type: 415 says nothing to it. The value in its address is wrong."
+            )
+            expect_problem(reply, 422, told)
 
     @case("NaN is the client's mistake, too")
     def nan(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -103,6 +126,9 @@ class Errors(Exercise):
                     reply = client.post("/doubles", content=body, headers={"content-type": kind})
                     told = f"The client says that it sends {kind}. This API takes JSON, and 415 is the status for that."
                     expect_problem(reply, 415, told)
+            reply = client.post("/doubles", content=b'{"number": 1}')
+            told = "The request names no content type at all. Your handler must bear that; 415 is the status."
+            expect_problem(reply, (415, 422), told)
 
     @case("what the framework refuses is a problem document as well, with its headers")
     def framework(self, answer: Answer, rng: np.random.Generator) -> None:

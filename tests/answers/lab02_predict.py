@@ -117,6 +117,24 @@ PREDICT_WRONG = {
         .replace("model.version}", "the_model.version}"),
         "The first app answers with the model of the second",
     ),
+    "later than the threshold": (
+        _predict(answer='{"probability": p, "late": p > model.threshold, "version": model.version}'),
+        "The probability equals the threshold",
+    ),
+    "the model that was there first": (
+        _predict()
+        .replace("        model = request.app.state.model\n", "")
+        .replace("    Flight = ", "    model = app.state.model\n    Flight = "),
+        "or once, when the endpoint was made",
+    ),
+    "columns of the raw body": (
+        _predict(body="dict", probability="float(model.predict({name: [flight[name]] for name in flight})[0])").replace(
+            "        model =",
+            "        try: Flight(**flight)\n        except ValueError: raise HTTPException(422, 'no flight')\n"
+            "        model =",
+        ),
+        "A reading may be left out, and the model wants its column",
+    ),
     "200 for everything": (
         """
 def add_predictions(app):
@@ -257,6 +275,20 @@ BATCH_WRONG = {
     "one call for each flight": (
         _batch(probabilities=f"[{_ONE} for row in zip(*columns.values())]"),
         "The model was called for each flight",
+    ),
+    "a blocking async def": (
+        _batch().replace("    def many", "    async def many"),
+        "An `async def` that computes holds the event loop",
+    ),
+    "the model that was there first": (
+        _batch()
+        .replace("        model = request.app.state.model\n", "")
+        .replace("    types = ", "    model = app.state.model\n    types = "),
+        "or once, when the endpoint was made",
+    ),
+    "bounds are forgotten for one column": (
+        _batch().replace("    class Base", '    types["pressure"] = float | None\n    class Base'),
+        "has pressure 849.0, which a single flight may not have",
     ),
     "zipped to the shortest": (
         _batch(

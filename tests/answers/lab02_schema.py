@@ -99,6 +99,10 @@ SCHEMA_WRONG = {
         ),
         "To Python true is 1",
     ),
+    "a pattern without ends": (
+        _flight(origin='Annotated[str, Field(pattern="EWR|JFK|LGA")]'),
+        "an airport with something behind it. A pattern is found anywhere",
+    ),
     "unknown fields are dropped": (_flight(config="strict=True, allow_inf_nan=False"), "a misspelt `humidty`"),
     "NaN passes a comparison by hand": (
         """
@@ -282,6 +286,18 @@ def create_app(load):
     "an error is swallowed": (
         _app(
             start="try: app.state.model = load()\n        except Exception: app.state.model = None",
+        ),
+        "starts although its bundle is not there",
+    ),
+    "a missing bundle is swallowed": (
+        _app(
+            start="try: app.state.model = load()\n        except FileNotFoundError: app.state.model = None",
+        ),
+        "starts although its bundle is not there",
+    ),
+    "a damaged bundle is swallowed": (
+        _app(
+            start="try: app.state.model = load()\n        except ValueError: app.state.model = None",
         ),
         "starts although its bundle is damaged",
     ),

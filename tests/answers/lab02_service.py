@@ -31,7 +31,7 @@ def add_errors(app):
 def _errors(**changes: str) -> str:
     parts = {
         "response": 'JSONResponse(body, status, headers, media_type="application/problem+json")',
-        "not_json": 'kind != "application/json"',
+        "not_json": 'error.errors()[0]["loc"][0] == "body" and kind != "application/json"',
         "unreadable": 'error.errors()[0]["type"] == "json_invalid"',
         "fault": '{"field": str(fault["loc"][-1]), "message": fault["msg"]}',
         "invalid": "422",
@@ -91,6 +91,21 @@ ERRORS_WRONG = {
     "200 for everything": (
         _errors(response='JSONResponse(body, 200, headers, media_type="application/problem+json")'),
         "200 says that all went well",
+    ),
+    "415 for a GET": (_errors(not_json='kind != "application/json"'), "A GET has no body and so no content type"),
+    "a content type is always there": (
+        _errors(
+            not_json='error.errors()[0]["loc"][0] == "body" and "json" not in request.headers["content-type"]',
+        ),
+        "names no content type at all",
+    ),
+    "a field is always there": (
+        _errors(fault='{"field": fault["loc"][1], "message": fault["msg"]}'),
+        "The body is a list, so no field is to blame",
+    ),
+    "the value in the message": (
+        _errors(fault="""{"field": str(fault["loc"][-1]), "message": f"{fault['msg']}, not {fault['input']}"}"""),
+        "The answer repeats the value that was sent",
     ),
     "the error's own text": (
         _errors(unexpected="problem(500, str(error))"),
