@@ -258,6 +258,18 @@ def test_served_answers_over_a_socket_and_ends_with_its_block() -> None:
     assert threading.active_count() == before
 
 
+def test_served_answers_on_after_an_error_of_the_app() -> None:
+    app = FastAPI()
+
+    @app.get("/bug")
+    def bug() -> None:
+        raise KeyError("a bug")
+
+    with served(app) as client:
+        statuses = {client.get("/bug").status_code for _ in range(60)}
+    assert statuses == {500}
+
+
 def test_served_tells_that_an_app_does_not_start() -> None:
     def broken(_: FastAPI):
         raise RuntimeError("no model")

@@ -113,6 +113,13 @@ class Audit(Exercise):
             drawn = draw(rng, groups, favoured)
             found, result = self._audit(answer, drawn)
             self._ratio(found["impact_ratio"], rates(drawn), result)
+        score, group, suited, threshold = draw(rng)
+        low = [f"{float(text) * 0.6:.4f}" if name == "B" else text for text, name in zip(score, group, strict=True)]
+        found, result = self._audit(answer, (low, group, suited, threshold))
+        told = (
+            "One group has nobody selected and the other has: the ratio is 0, the worst there is. None would hide it."
+        )
+        expect(found["impact_ratio"] == 0, told, result, got=found["impact_ratio"], expected="impact_ratio: 0")
 
     @case("where nobody is selected there is no ratio")
     def nobody(self, answer: Answer, rng: np.random.Generator) -> None:

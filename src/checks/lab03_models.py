@@ -108,9 +108,11 @@ class Models(Exercise):
             told = "A PUT was refused and has changed the versions all the same. Check first, act then."
             expect(there == ["v1", "v2"], told, reply, got=there, expected=["v1", "v2"])
             self._same_model(office, "v2", office.here.models["v2"], rng, reply)
-            reply = self._put(client, "latest", ["skills"])
-            told = "A version is named v and a whole number. `latest` would be another model every week."
-            expect_status(reply, 422, told)
+            for name in ("latest", "v", "vlatest", "v1.5", "v3-new", "3"):
+                reply = self._put(client, name, ["skills"])
+                told = f"A version is named v and a whole number, and nothing else. `{name}` is no such name."
+                why = " It would be another model every week." if name == "latest" else ""
+                expect_status(reply, 422, told + why)
             expect(sorted(office.models()) == ["v1", "v2"], "The version was kept all the same.", reply)
 
     @case("DELETE gets 204 without a body, and 404 the second time", weight=2)
@@ -145,7 +147,10 @@ class Models(Exercise):
             kept = "409 said that nothing happened, and the version is gone."
             expect(there == ["v1", "v2"], kept, reply, got=there, expected=["v1", "v2"])
             self._same_model(office, "v2", office.here.models["v2"], rng, reply)
-            expect_status(client.delete("/models/v1"), 204, "v1 is not active here, so it may go.")
+            office.there.call("activate", "v1")
+            told = "v1 is active since a moment ago. Look at `desk.active` at each request: it changes."
+            expect_status(client.delete("/models/v1"), 409, told)
+            expect_status(client.delete("/models/v2"), 204, "v2 is not active any more, so it may go.")
 
     def _put(self, client: Client, version: str, features: list[str]) -> Reply:
         return client.put(f"/models/{version}", json={"features": features})

@@ -28,6 +28,7 @@ from labkit.http import Client, Reply
 MISSING = object()
 # What breaks the rules of a candidate, and which field is changed to what.
 BROKEN: dict[str, tuple[str, Any]] = {
+    "no skills": ("skills", MISSING),
     "no skill at all": ("skills", []),
     "a text where a list of skills should be": ("skills", "python"),
     "an empty skill": ("skills", ["python", ""]),
@@ -41,6 +42,9 @@ BROKEN: dict[str, tuple[str, Any]] = {
     "half a year": ("years", 7.5),
     "years below zero": ("years", -1),
     "61 years": ("years", 61),
+    "no gap_years": ("gap_years", MISSING),
+    "gap_years as a text": ("gap_years", "2"),
+    "gap_years as true": ("gap_years", True),
     "gap_years as null": ("gap_years", None),
     "gap_years below zero": ("gap_years", -2),
     "61 gap years": ("gap_years", 61),
@@ -106,8 +110,8 @@ class Candidate(Exercise):
 
     @case("`score_text` gives four places, always")
     def text(self, answer: Answer, rng: np.random.Generator) -> None:
-        # Far enough from a tie that every way of rounding agrees.
-        drawn = [round(float(x), 4) + 2e-5 for x in rng.uniform(0.01, 0.99, 3)]
+        # Far enough from a tie that every way of rounding agrees, on either side of it.
+        drawn = [round(float(x), 4) + more for x in rng.uniform(0.01, 0.99, 2) for more in (2e-5, 7e-5)]
         for number in [0.5, 1.0, 0.0, 0.00003, 0.25, *drawn]:
             result = answer.call("score_text", number)
             wanted = f"{number:.4f}"
@@ -115,7 +119,10 @@ class Candidate(Exercise):
             expect(isinstance(result.value, str), is_text, result, expected=wanted)
             whole = "Not four places after the point."
             expect(PLACES.fullmatch(result.value), whole, result, expected=wanted)
-            expect(math.isclose(float(result.value), float(wanted)), "This is another number.", result, expected=wanted)
+            off = float(wanted) - float(result.value)
+            cut = math.isclose(off, 1e-4, rel_tol=1e-6)
+            told = "This is cut off after four places. Round to the nearest." if cut else "This is another number."
+            expect(abs(off) < 1e-9, told, result, expected=wanted)
 
     def _model(self, answer: Answer) -> Thing:
         result = answer.call("candidate_model")
@@ -155,6 +162,7 @@ class _Posts(Exercise):
             reply = client.post("/screenings", json=first)
             expect_created(reply, office, first)
             expect(office.count() == 1, "The screening was not kept: use `desk.add`.", reply, got=office.count())
+            expect_on_record(reply, office)
             again = client.post("/screenings", json=second)
             expect_created(again, office, second)
             other = object_of(again)["id"] != object_of(reply)["id"]
@@ -180,6 +188,20 @@ def expect_created(reply: Reply, office: Office, candidate: dict[str, Any]) -> d
     right = place == where or (place.startswith("http") and place.endswith(where))
     expect(right, told, reply, got=f"Location: {place}" if place else "no Location", expected=where)
     return found
+
+
+def expect_on_record(reply: Reply, office: Office) -> None:
+    """Raise Wrong unless what the desk keeps of a new screening is what the client was told."""
+    found, kept = object_of(reply), office.there.get("screenings").value
+    record = kept.get(found["id"]) if isinstance(kept, dict) else None
+    told = (
+        "One screening is on record and another one is told to the client. Whoever looks it up next year must find "
+        "the digits that were sent."
+    )
+    names = ("version", "score", "candidate")
+    shown = {name: record.get(name) for name in names} if isinstance(record, dict) else record
+    sent = {name: found[name] for name in names}
+    expect(shown == sent, told, reply, got=f"on record: {shown}"[:300], expected=f"on record: {sent}"[:300])
 
 
 class Create(_Posts):
@@ -268,6 +290,16 @@ class Retry(_Posts):
 
     @case("without a key all is as before: each POST makes a screening")
     def without(self, answer: Answer, rng: np.random.Generator) -> None:
+        office = open_office(answer, rng)
+        one, two = draw_candidates(rng, 2)
+        with office.client(self.part) as client:
+            replies = [client.post("/screenings", json=record) for record in (one, two)]
+        told = (
+            "Two candidates came without a key. The first got 201, and then the second was refused. No key is None: "
+            "neither note it among the receipts nor look it up there."
+        )
+        second_refused = replies[0].status == 201 and replies[1].status == 422
+        expect(not second_refused, told, replies[1], expected="status 201")
         self._right(answer, rng)
         office = open_office(answer, rng)
         (record,) = draw_candidates(rng, 1)
@@ -311,6 +343,10 @@ class Retry(_Posts):
             reply = self._post(client, two, name)
             told = "One key, two candidates: one of them would get the other's score. 422 tells the client."
             expect_status(reply, 422, told)
+            for field, value in two.items():
+                if value != one[field]:
+                    reply = self._post(client, {**one, field: value}, name)
+                    expect_status(reply, 422, f"{told} They differ in `{field}` alone.")
             expect(office.count() == 1, "It made a second screening all the same.", reply, got=office.count())
             again = self._post(client, one, name)
         expect_status(again, 201, "After that the key still stands for the first candidate.")
@@ -406,9 +442,12 @@ class Read(Exercise):
     def pages(self, answer: Answer, rng: np.random.Generator) -> None:
         for count, limit in ((7, 3), (6, 3), (1, 5)):
             office = open_office(answer, rng)
-            ids = [one["id"] for one in self._fill(office, rng, count)]
+            filled = self._fill(office, rng, count)
             with office.client("add_read") as client:
-                self._walk(client, limit, ids[::-1])
+                self._walk(client, limit, [one["id"] for one in filled][::-1])
+                reply, items, _ = self._page(client, limit, None)
+                told = "This is not the screening as it was kept: a page holds whole screenings."
+                expect(items[0] == filled[-1], told, reply, got=items[0], expected=filled[-1])
         with open_office(answer, rng).client("add_read") as client:
             reply = client.get("/screenings")
             expect_status(reply, 200, "A list without screenings is an empty page, no error.")
@@ -426,6 +465,9 @@ class Read(Exercise):
             told = "Without a limit a page holds 20. A list without end grows until it stops the server."
             count = len(items) if isinstance(items, list) else items
             expect(count == 20, told, reply, got=f"{count} items", expected="20 items")
+            reply, items, _ = self._page(client, 50, None)
+            told = "A limit of 50 is allowed, and there are 23 screenings: all of them fit on this page."
+            expect(len(items) == 23, told, reply, got=f"{len(items)} items", expected="23 items")
 
     @case("pages stay whole while screenings are added", weight=2)
     def moving(self, answer: Answer, rng: np.random.Generator) -> None:

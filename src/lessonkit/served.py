@@ -55,7 +55,9 @@ def served(app: Any) -> Iterator[httpx.Client]:
         if not server.started:
             raise RuntimeError("the app did not start: does it fail in its lifespan?")
         url = f"http://{HOST}:{listening.getsockname()[1]}"
-        with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+        # After an error of the app uvicorn hangs up, and a request on the kept connection may be lost on its way.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=url, timeout=10, trust_env=False, limits=limits) as client:
             yield client
     finally:
         server.should_exit = True

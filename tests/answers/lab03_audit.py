@@ -92,6 +92,10 @@ AUDIT_WRONG = {
         "divides by its suited ones",
     ),
     "0 through 0": (_audit("if highest else None", "if highest else 1.0"), "nothing was measured"),
+    "no ratio where one group has none": (
+        _audit("if highest else None", "if all(rates.values()) else None"),
+        "the ratio is 0",
+    ),
     "a division by zero": (_audit("if highest else None", ""), "stopped with an error"),
     "texts compared with a number": (
         _audit("np.array(scores, dtype=float) >= float(threshold)", "np.array([s >= 0.5 for s in scores])"),

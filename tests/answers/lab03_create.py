@@ -102,6 +102,15 @@ def candidate_model""",
     "bound excluded": (_candidate(years="Annotated[int, Field(gt=0, le=60)]"), "keeps the rules is refused"),
     "blank skills": (_candidate(skill="Annotated[str, Field(min_length=1, max_length=40)]"), "a skill of blanks"),
     "any list": (_candidate(skills=""), "no skill at all"),
+    "gap_years not strict": (
+        _candidate(config='extra="forbid"', years="Annotated[int, Field(strict=True, ge=0, le=60)]"),
+        "gap_years as a text",
+    ),
+    "gap_years optional": (
+        _candidate().replace("ge=0, le=60)]\n    return", "ge=0, le=60)] = 0\n    return"),
+        "no gap_years",
+    ),
+    "skills optional": (_candidate(skills='default=["python"], min_length=1, max_length=30'), "no skills"),
     "years optional": (_candidate(years="Annotated[int, Field(ge=0, le=60)] = 0"), "no years"),
     "an instance": (_candidate().replace("return Candidate", "return Candidate.model_construct"), "the class itself"),
     "prints the score": (_candidate(text="print(score)"), "This is not a text"),
@@ -109,6 +118,7 @@ def candidate_model""",
     "zeros lost": (_candidate(text="str(round(score, 4))"), "Not four places"),
     "significant digits": (_candidate(text='f"{score:.4}"'), "Not four places"),
     "percent": (_candidate(text='f"{score:.2%}"'), "Not four places"),
+    "cut off after four places": (_candidate(text='f"{int(score * 10_000) / 10_000:.4f}"'), "cut off"),
     "cut off": (_candidate(text='f"{int(score * 1000) / 1000:.4f}"'), "another number"),
 }
 
@@ -234,6 +244,12 @@ def add_create(app, desk):
             "desk.add(details, version, score)", '{"id": 1, "candidate": details, "version": version, "score": score}'
         ),
         "was not kept",
+    ),
+    "all digits kept, four told": (
+        _create("score_text(desk.models[version].score(details))", "desk.models[version].score(details)").replace(
+            "return screening", 'return {**screening, "score": score_text(score)}'
+        ),
+        "and another one is told to the client",
     ),
     "another form": (
         _create("return screening", 'return {"match": screening["score"], "id": screening["id"]}'),

@@ -218,6 +218,8 @@ desk.models[version] = model
         "a field nobody asked for",
     ),
     "any name": (_models('Annotated[str, Path(pattern="^v[0-9]+$")]', "str"), "would be another model every week"),
+    "any name with a v": (_models("^v[0-9]+$", "^v"), "v and a whole number"),
+    "a number in the name": (_models("^v[0-9]+$", "v[0-9]+"), "v and a whole number"),
     "200 for a DELETE": (_models(", status_code=204)", ")"), "there is nothing more to say: 204"),
     "a second DELETE is a 500": (
         _models(
@@ -265,6 +267,12 @@ desk.models[version] = model
 """,
         ),
         "is scoring candidates right now",
+    ),
+    "the version active at the start may not go": (
+        _models("    class Recipe", "    active = desk.active\n\n    class Recipe").replace(
+            "== desk.active", "== active"
+        ),
+        "active since a moment ago",
     ),
     "the active version may be replaced": (
         _models(

@@ -98,6 +98,10 @@ RETRY_WRONG = {
         .replace("if idempotency_key is not None", "if True"),
         "nobody can know that the second POST is a repetition",
     ),
+    "the key is asked for": (
+        _retry("Annotated[str | None, Header()] = None", "Annotated[str, Header()]"),
+        "201 is the status that says so",
+    ),
     "no key is a key as well": (
         _retry(
             """\
@@ -105,7 +109,7 @@ RETRY_WRONG = {
                     desk""",
             "                desk",
         ),
-        "201 is the status that says so",
+        "The first got 201, and then the second was refused",
     ),
     "one candidate, one screening, with a key": (
         _retry(
@@ -116,6 +120,10 @@ RETRY_WRONG = {
     ),
     "the old answer for another candidate": (
         _retry('if screening and screening["candidate"] != details', "if False"),
+        "One key, two candidates",
+    ),
+    "the key stands for the skills": (
+        _retry('screening["candidate"] != details', 'screening["candidate"]["skills"] != details["skills"]'),
         "One key, two candidates",
     ),
     "409 for a repetition": (
@@ -395,6 +403,11 @@ total = desk.receipts.setdefault('total', len(desk.screenings))
         "not a JSON object",
     ),
     "any limit": (_read("Annotated[int, Query(ge=1, le=50)]", "int"), "A limit lies between 1 and 50"),
+    "never more than 20": (_read("older[:limit]", "older[: min(limit, 20)]"), "A limit of 50 is allowed"),
+    "a list of ids": (
+        _read("[desk.screenings[n] for n in shown]", '[{"id": n} for n in shown]'),
+        "not the screening as it was kept",
+    ),
     "all where no limit is given": (_read("= 20, cursor", "= 50, cursor"), "Without a limit a page holds 20"),
     "a bad cursor is the first page": (
         _read(
