@@ -80,9 +80,9 @@ def connection_of(server: Server) -> str:
 
 
 def warnings_of(server: Server) -> list[str]:
-    """The lines with a warning among what a server has written, without their colours."""
+    """The warnings among what a server has written, two sentences of each, without their colours."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", server.written())
-    return [line for line in plain.splitlines() if "WARNING" in line]
+    return [". ".join(line.split(". ")[:2]) + "." for line in plain.splitlines() if "WARNING" in line]
 
 
 def outcomes(server: Server, bodies: Mapping[str, Any], path: str = "/predictions") -> dict[str, httpx.Response]:
