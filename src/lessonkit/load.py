@@ -166,7 +166,7 @@ def draw_latencies(axes: Axes, loads: Mapping[str, Load], title: str = "") -> No
         if not one.answers:
             raise ValueError(f"{name}: there is nothing to draw, no answer came: {one.errors}")
         colour = colours[number % len(colours)]
-        label = f"{name}: half {one.p50_ms:,.3g} ms, 99% {one.p99_ms:,.3g} ms"
+        label = f"{name}: half {_told_ms(one.p50_ms)}, 99% {_told_ms(one.p99_ms)}"
         dashed = "-" if number < len(colours) else "--"
         axes.ecdf(one.latencies_ms, color=colour, label=label, linestyle=dashed)
         axes.plot([one.p99_ms], [0.99], "o", color=colour, markersize=4)
@@ -175,6 +175,10 @@ def draw_latencies(axes: Axes, loads: Mapping[str, Load], title: str = "") -> No
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set(xlabel="milliseconds to the answer", ylabel="share of answers", title=title, ylim=(0, 1.03))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _told_ms(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def _address(url: str) -> tuple[int, str]:
