@@ -85,7 +85,7 @@ def test_a_version_is_described(client, one):
     answer = client.request("GET", f"/v1/models/{one.name}")
     bundle = load_bundle(one)
     body = answer.json()
-    assert (answer.status_code, answer.headers["ETag"]) == (200, f'"{bundle.sha256}"')
+    assert (answer.status_code, answer.headers["ETag"]) == (200, f'"{bundle.sha256}-champion"')
     assert (body["version"], body["sha256"]) == (one.name, bundle.sha256)
     assert body["champion"] is True
     assert BundleInfo.model_validate_json(json.dumps(body["bundle"])) == bundle.info
@@ -243,6 +243,22 @@ def test_a_version_is_deleted(pair, two):
     assert (answer.status_code, answer.content) == (204, b"")
     refused(pair.request("DELETE", path, headers=KEY), 404, "no-such-version")
     refused(pair.request("GET", path), 404, "no-such-version")
+
+
+def test_a_description_that_a_switch_has_changed_is_sent_again(pair, one, two):
+    """`champion` is part of it, so the tag of before does not stand for it any more."""
+    tags = {}
+    for bundle in (one, two):
+        tags[bundle] = pair.request("GET", f"/v1/models/{bundle.name}").headers["ETag"]
+    condition = {"If-Match": pair.request("GET", "/v1/champion").headers["ETag"]}
+    switched = pair.request(
+        "PUT", "/v1/champion", json={"version": two.name}, headers=KEY | condition
+    )
+    assert switched.status_code == 200
+    for bundle, champion in ((one, False), (two, True)):
+        headers = {"If-None-Match": tags[bundle]}
+        again = pair.request("GET", f"/v1/models/{bundle.name}", headers=headers)
+        assert (again.status_code, again.json()["champion"]) == (200, champion)
 
 
 def test_the_champion_cannot_be_deleted(client, one):

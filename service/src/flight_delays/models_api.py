@@ -78,12 +78,13 @@ def add_routes(api: FastAPI, store: ModelStore, follower: Follower, key: SecretS
         response_model=ModelDescription,
     )
     def get_model(version: VersionPath, request: Request, response: Response) -> Any:
-        """Describe a version; its ETag is the SHA-256 of bundle.json."""
-        stored = store.get(version)
-        response.headers["ETag"] = tag = f'"{stored.sha256}"'
-        if _matches(request.headers.get("if-none-match"), stored.sha256, weak=True):
-            return Response(status_code=304, headers={"ETag": tag})
-        return _description(stored, store.champion())
+        """Describe a version; its ETag follows from bundle.json and from whether it is champion."""
+        stored, champion = store.get(version), store.champion()
+        tag = _tag(stored, champion)
+        response.headers["ETag"] = f'"{tag}"'
+        if _matches(request.headers.get("if-none-match"), tag, weak=True):
+            return Response(status_code=304, headers={"ETag": f'"{tag}"'})
+        return _description(stored, champion)
 
     @api.put(
         "/v1/models/{version}",
@@ -113,11 +114,12 @@ def add_routes(api: FastAPI, store: ModelStore, follower: Follower, key: SecretS
         stored, new = await run_in_threadpool(store.add_archive, version, archive)
         if must_be_new and not new:  # another writer was faster
             raise PreconditionFailed(f"{version} is there already")
-        response.headers["ETag"] = f'"{stored.sha256}"'
+        champion = await run_in_threadpool(store.champion)
+        response.headers["ETag"] = f'"{_tag(stored, champion)}"'
         if new:
             response.status_code = 201
             response.headers["Location"] = f"/v1/models/{version}"
-        return _description(stored, await run_in_threadpool(store.champion))
+        return _description(stored, champion)
 
     @api.delete(
         "/v1/models/{version}",
@@ -133,10 +135,11 @@ def add_routes(api: FastAPI, store: ModelStore, follower: Follower, key: SecretS
         if condition is None:
             store.remove(version)
             return
-        found = store.get(version).sha256
-        if not _matches(condition, found):
-            raise PreconditionFailed(f'{version} has the ETag "{found}", not {condition[:100]}')
-        store.remove(version, if_match=found)
+        stored = store.get(version)
+        tag = _tag(stored, store.champion())
+        if not _matches(condition, tag):
+            raise PreconditionFailed(f'{version} has the ETag "{tag}", not {condition[:100]}')
+        store.remove(version, if_match=stored.sha256)
 
     @api.get(
         "/v1/champion",
@@ -299,6 +302,12 @@ def _fields(stored: StoredModel, champion: Champion | None) -> dict[str, Any]:
         "metrics": stored.info.metrics,
         "champion": champion is not None and champion.version == stored.version,
     }
+
+
+def _tag(stored: StoredModel, champion: Champion | None) -> str:
+    """What stands for the description of a version: another tag where it says something else."""
+    in_service = champion is not None and champion.version == stored.version
+    return f"{stored.sha256}-champion" if in_service else stored.sha256
 
 
 def _state(champion: Champion) -> ChampionState:
