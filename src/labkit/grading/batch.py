@@ -22,15 +22,13 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from labkit.exercise import Report
-from labkit.grading.grader import Order, grade_one
+from labkit.grading.grader import Order, Result, Work, grade_work
 from labkit.grading.isolation import Level, Limits
 from labkit.grading.model import Answers, Graded, Submission
 from labkit.grading.rebuild import answers as answers_of
 from labkit.grading.remote import Sandbox, SetupFailed
 from labkit.notebook import parts
 
-Result = tuple[tuple[Report, ...], float]
-Work = tuple[str, Order, Mapping[str, str]]
 Workers = Callable[[Sequence[Work]], Iterable[tuple[str, Result]]]
 
 _REPORTS = TypeAdapter(tuple[Report, ...])
@@ -145,11 +143,6 @@ def _graded(submission: Submission, answers: Answers, key: str | None, order: Or
     return Graded(**told, isolation=order.level, seconds=round(result[1], 3), reports=result[0])
 
 
-def _one(work: Work, door: str = "") -> tuple[str, Result]:
-    key, order, cells = work
-    return key, grade_one(order, cells, door)
-
-
 def here(jobs: int) -> Workers:
     """Workers on this machine: `jobs` processes, or none besides this one if it is 1.
 
@@ -158,7 +151,7 @@ def here(jobs: int) -> Workers:
 
     def run(work: Sequence[Work]) -> Iterator[tuple[str, Result]]:
         if jobs == 1:
-            yield from map(_one, work)
+            yield from map(grade_work, work)
             return
         from joblib import Parallel, delayed
 
@@ -167,7 +160,7 @@ def here(jobs: int) -> Workers:
         for order, of_order in groupby(work, key=itemgetter(1)):
             with Sandbox(list(order.setup), order.level, order.limits) as shared:
                 try:
-                    yield from parallel(delayed(_one)(item, shared.door) for item in of_order)
+                    yield from parallel(delayed(grade_work)(item, shared.door) for item in of_order)
                 except SetupFailed:
                     shared.wait()  # knows the reason
                     raise
@@ -186,7 +179,7 @@ def cluster(scheduler: str) -> Workers:
         from distributed import Client, as_completed
 
         with Client(scheduler) as client:
-            waiting = [client.submit(_one, item, key=f"grade-{item[0]}") for item in work]
+            waiting = [client.submit(grade_work, item, key=f"grade-{item[0]}") for item in work]
             for done in as_completed(waiting):
                 yield done.result()
                 done.release()

@@ -51,6 +51,10 @@ class Order:
     checks: str = ""
 
 
+Result = tuple[tuple[Report, ...], float]  # reports, and the seconds it took
+Work = tuple[str, Order, Mapping[str, str]]  # a name for it, the lab, the answer cells
+
+
 class LessIsolation(RuntimeError):
     """The machine that should grade allows less isolation than was asked for."""
 
@@ -211,7 +215,7 @@ def _kept(order: Order, door: str) -> Grader:
     return grader
 
 
-def grade_one(order: Order, cells: Mapping[str, str], door: str = "") -> tuple[tuple[Report, ...], float]:
+def grade_one(order: Order, cells: Mapping[str, str], door: str = "") -> Result:
     """Grade one submission's answers; gives the reports and the seconds it took.
 
     What a worker runs, on this machine (`door`: see `Grader`) or on another one.
@@ -227,6 +231,15 @@ def grade_one(order: Order, cells: Mapping[str, str], door: str = "") -> tuple[t
     started = time.perf_counter()
     reports = _kept(order, door).grade(cells)
     return reports, time.perf_counter() - started
+
+
+def grade_work(work: Work, door: str = "") -> tuple[str, Result]:
+    """Grade one submission's answers under a name.
+
+    It stands here and not with the batch, so that a new worker imports little before it begins.
+    """
+    key, order, cells = work
+    return key, grade_one(order, cells, door)
 
 
 @lru_cache(maxsize=1)
