@@ -41,11 +41,13 @@ def serving(stored: Stored) -> str:
     singles = [row for row in stored["rows"] if row["rows_a_request"] == 1 and row["connections"] == 16]
     head = ["server", "workers", "requests/s", "p50 ms", "p99 ms", "CPU ms each", "memory MB", "rows/s in batches"]
     measures = ("requests_per_s", "p50_ms", "p99_ms", "cpu_ms_per_request", "rss_mb")
-    lines = []
+    lines, said = [], []
     for row in singles:
         batch = next(each for (key, size, _), each in rows.items() if key == row["key"] and size > 1)
         told = [_number(row[name]) for name in measures]
         lines.append([row["server"], str(row["workers"]), *told, _number(batch["rows_per_s"])])
+        if row["note"]:
+            said.append(f"{row['server']}, {row['workers']} worker{'s' * (row['workers'] > 1)}: {row['note']}.")
     notes = sorted({row["note"] for row in stored["rows"] if "other programs" in row["note"]})
     machine = stored["machine"]
     told = (
@@ -54,7 +56,8 @@ def serving(stored: Stored) -> str:
     )
     if notes:
         told += " Other programs ran meanwhile, so the ratios say more than the figures."
-    return f"{told}\n\n{_lines(head, lines)}"
+    below = "  \n".join(said)  # two spaces are a line's end in Markdown
+    return f"{told}\n\n{_lines(head, lines)}" + (f"\n{below}\n" if below else "")
 
 
 def grading(stored: Stored) -> str:
