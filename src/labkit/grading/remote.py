@@ -210,7 +210,9 @@ class RemoteAnswer(Answer):
         self._number = number
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(number)
-        self._ended = os.pidfd_open(number) if hasattr(os, "pidfd_open") else None
+        self._ended: int | None = None
+        with contextlib.suppress(AttributeError, OSError):  # not on this system; ended and collected already
+            self._ended = os.pidfd_open(number)
 
     def wait_until_isolated(self) -> None:
         """Read what the process says of its isolation, before it knows anything of the answer."""

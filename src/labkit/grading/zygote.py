@@ -193,6 +193,7 @@ def _supervise(channel: socket.socket, jail: Jail, level: Level, namespace: dict
     Killing this process kills process 1, and the kernel then ends everything in the namespace. This
     process has run nothing of the answer, so what it forks later is as fresh as process 1 was.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the zygote's own would collect process 1
     isolation.die_with_parent()
     isolation.adopt_orphans()
     os.setsid()
