@@ -19,7 +19,8 @@ assert list(waited) == list(WAYS.values())
 assert all(one.answers and not one.failed for one in waited.values())
 # One after the other: so many answers take so many waits at least, however fast the machine is.
 assert waited["async def that blocks"].requests_per_s <= 1 / wait_s
-assert all(one.latencies_ms.min() >= wait_s * 1000 for one in waited.values())
+# No answer is faster than its wait; uvloop's timers count whole milliseconds and may end up to two early.
+assert all(one.latencies_ms.min() >= wait_s * 1000 - 2 for one in waited.values())
 
 # others-plot
 assert list(waits) == ["alone", "beside def", "beside async def that blocks"]
