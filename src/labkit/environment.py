@@ -319,9 +319,13 @@ def lock_files(env: Environment, rest: list[str]) -> None:
     locks |= {"bench/requirements-otter.lock": ["--extra", "otter", *bound]}
     locks |= {"bench/requirements-serving.lock": ["--extra", "serving", *bound]}
     locks |= {"bench/requirements-bentoml.lock": ["--extra", "bentoml"]}
+    # The service's image installs the first of these, its CI the second.
+    locks |= {"service/requirements.lock": bound}
+    locks |= {"service/requirements-pipeline.lock": ["--extra", "train", "--extra", "pipeline", *bound]}
     for name, extra in locks.items():
         say(f"resolving {name}")
-        command = [env.python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
+        project = str(Path(name).with_name("pyproject.toml")) if name.startswith("service/") else "pyproject.toml"
+        command = [env.python, "-m", "uv", "pip", "compile", project, "--universal"]
         command += [
             "--fork-strategy",
             "fewest",
