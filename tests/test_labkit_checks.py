@@ -153,8 +153,25 @@ def test_a_case_that_cannot_be_tried_keeps_the_outcome_from_correct() -> None:
 
     with notebook_answer({"x": 1}) as answer:
         report = Engine().judge(answer)
-    assert (report.outcome, report.score) == ("incorrect", 0.5)
+    assert (report.outcome, report.score) == ("not all tried", 0.5)
+    assert report.message == (
+        "All that could be tried is right. 1 of 2 cases was not tried and earned nothing: 0.5 of 1 points."
+    )
     assert report.cases[0].state == "not tried" and "no container engine" in report.cases[0].message
+
+    with notebook_answer({"x": 2}) as answer:
+        report = Engine().judge(answer)
+    assert (report.outcome, report.score) == ("incorrect", 0.0)
+    assert report.message.startswith("1 of 2 cases was not tried")
+
+
+def test_a_notebook_allows_everything_and_a_grader_what_it_was_asked_for() -> None:
+    with notebook_answer({}) as answer:
+        assert answer.allows("engine")
+    graders = Answer(lambda request: request, ("engine",)), Answer(lambda request: request, ())
+    assert [grader.allows("engine") for grader in graders] == [True, False]
+    with pytest.raises(CannotTry, match="labkit grade --engine"):
+        graders[1].need("engine")
 
 
 def test_a_value_that_breaks_the_check_fails_that_case_and_no_other() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,11 +133,28 @@ class Thing:
 
 
 class Answer:
-    """Asks for values through `send`, which carries bytes there and back."""
+    """Asks for values through `send`, which carries bytes there and back.
 
-    def __init__(self, send: Callable[[bytes], bytes]) -> None:
+    `allowed` names what cases may use outside the answer's process; None means everything.
+    """
+
+    def __init__(self, send: Callable[[bytes], bytes], allowed: Collection[str] | None = None) -> None:
         self._send = send
+        self._allowed = allowed
         self._folders: list[str] = []
+
+    def allows(self, what: str) -> bool:
+        """Whether a case may use something that runs outside the answer's own process, such as "engine".
+
+        In a notebook always: the machine is the learner's own. In a grader where it was asked to, by an
+        option of that name.
+        """
+        return self._allowed is None or what in self._allowed
+
+    def need(self, what: str) -> None:
+        """Raise CannotTry unless the answer `allows` it."""
+        if not self.allows(what):
+            raise CannotTry(f"the grader was not asked to; `labkit grade --{what}` does")
 
     def missing(self, *names: str) -> list[str]:
         """Those of the names that the notebook does not define."""

@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     grading.add_argument(
         "--require-isolation", action="store_true", help="grade nothing unless namespaces isolate the answers"
     )
+    grading.add_argument(
+        "--engine", action="store_true", help="let checks build and run answers in containers: see docs/instructor.md"
+    )
     exporting = commands.add_parser("export", help="turn gradebook.json into what Moodle, Canvas or nbgrader takes")
     exporting.add_argument("to", choices=["moodle", "canvas", "nbgrader"])
     exporting.add_argument("gradebook", type=Path, help="the gradebook.json that labkit grade wrote")

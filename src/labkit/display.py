@@ -12,6 +12,7 @@ from labkit.exercise import CaseReport, Report
 COLOURS = {
     "correct": ("#388e3c", "--jp-success-color1"),
     "incorrect": ("#c75b00", "--jp-warn-color1"),
+    "not all tried": ("#1976d2", "--jp-info-color1"),
     "not attempted": ("#1976d2", "--jp-info-color1"),
 }
 MARKS = {"passed": "✓", "failed": "✗", "not tried": "–"}  # a mark beside the colour, for eyes that see none

@@ -28,7 +28,8 @@ import numpy as np
 from labkit.answer import Answer, CannotTry, NotWritten, Result, Wrong
 from labkit.values import KINDS, Ref, ValueRefused, show
 
-Outcome = Literal["correct", "incorrect", "not attempted"]
+# "not all tried": nothing is wrong, and some cases need what this machine lacks or the grader was not asked for.
+Outcome = Literal["correct", "incorrect", "not all tried", "not attempted"]
 State = Literal["passed", "failed", "not tried"]
 
 
@@ -149,8 +150,23 @@ class Exercise:
                 "not attempted", message="Replace `raise NotImplementedError()` in the answer cell and run it."
             )
         score = self.points * passed / sum(report.weight for report in reports)
-        done = all(report.state == "passed" for report in reports)
-        return self._report("correct" if done else "incorrect", round(score, 2), cases=reports)
+        message = self._untried(reports)
+        if any(report.state == "failed" for report in reports):
+            outcome: Outcome = "incorrect"
+        elif message:
+            outcome, message = "not all tried", f"All that could be tried is right. {message}"
+        else:
+            outcome = "correct"
+        return self._report(outcome, round(score, 2), message=message, cases=reports)
+
+    def _untried(self, reports: list[CaseReport]) -> str:
+        """What of the points hangs on cases that could not be tried, in a sentence; "" if all could be."""
+        open_ = [report.weight for report in reports if report.state == "not tried"]
+        if not open_:
+            return ""
+        points = self.points * sum(open_) / sum(report.weight for report in reports)
+        count = f"{len(open_)} of {len(reports)} cases {'was' if len(open_) == 1 else 'were'}"
+        return f"{count} not tried and earned nothing: {points:.2g} of {self.points:g} points."
 
     def _report(self, outcome: Outcome, score: float = 0.0, **more: Any) -> Report:
         return Report(self.id, self.title, outcome, score, self.points, **more)

@@ -117,7 +117,12 @@ def picture(root: Path, progress: Progress) -> Figure:
     from matplotlib.figure import Figure
 
     labs = offered(root)
-    looks = {"correct": ("#009e73", "✓"), "incorrect": ("#e69f00", "✗"), "not attempted": ("#d9d9d9", "")}
+    looks = {
+        "correct": ("#009e73", "✓"),
+        "incorrect": ("#e69f00", "✗"),
+        "not all tried": ("#56b4e9", "–"),
+        "not attempted": ("#d9d9d9", ""),
+    }
     figure = Figure(figsize=(8, 0.8 + 0.6 * len(labs)), layout="constrained")
     axes = figure.add_subplot()
     for row, (lab, exercises) in enumerate(labs.items()):

@@ -57,9 +57,9 @@ class Assignment:
             raise FileNotFoundError(f"there is no lab {lab}; there are {there}")
         return cls(lab, nbformat.read(path, as_version=4), _digest_of_code(root))
 
-    def order(self, seed: int, level: Level, limits: Limits) -> Order:
+    def order(self, seed: int, level: Level, limits: Limits, allowed: tuple[str, ...] = ()) -> Order:
         setup = tuple(part.source for part in parts(self.notebook).setup)
-        return Order(self.lab, setup, seed, level, limits)
+        return Order(self.lab, setup, seed, level, limits, allowed=allowed)
 
     def key(self, cells: Mapping[str, str], order: Order) -> str:
         """Names a result by everything it follows from."""
@@ -112,7 +112,7 @@ def grade(
     """
     taken = {s: _taken(s, assignment.notebook) for s in submissions}
     keys = {s: assignment.key(answers.sources, order) for s, answers in taken.items() if not answers.problem}
-    waiting = {key: taken[s].sources for s, key in keys.items() if cache.get(key) is None}
+    waiting = {key: taken[s].sources for s, key in keys.items() if _open(cache.get(key), order)}
     work = [(key, order, cells) for key, cells in waiting.items()]
     shown = tqdm(total=len(work), desc=assignment.lab, unit="submission", disable=not progress or not work)
     with shown:
@@ -120,6 +120,13 @@ def grade(
             cache.put(key, result)
             shown.update()
     return [_graded(s, taken[s], keys.get(s), order, cache) for s in submissions]
+
+
+def _open(result: Result | None, order: Order) -> bool:
+    """Whether there is no result, or one that lacks cases which may be tried and could not be then."""
+    if result is None:
+        return True
+    return bool(order.allowed) and any(case.state == "not tried" for report in result[0] for case in report.cases)
 
 
 def _taken(submission: Submission, notebook: NotebookNode) -> Answers:

@@ -6,7 +6,7 @@ import io
 import textwrap
 from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from statistics import median
@@ -22,7 +22,12 @@ from labkit.grading.results import in_order, points_of
 
 # Okabe and Ito's colours (jfly.uni-koeln.de/color); the hatching tells them apart on a grey print.
 BLUE, INK = "#0072b2", "#1b1f24"
-OUTCOMES = {"correct": ("#009e73", ""), "incorrect": ("#e69f00", "//"), "not attempted": ("#d9d9d9", "..")}
+OUTCOMES = {
+    "correct": ("#009e73", ""),
+    "incorrect": ("#e69f00", "//"),
+    "not all tried": ("#56b4e9", "--"),
+    "not attempted": ("#d9d9d9", ".."),
+}
 STYLE = {
     "font.size": 10,
     "figure.titlesize": 11,
@@ -142,6 +147,12 @@ def _scores(judged: list[Graded]) -> str:
     return _picture(title, (8, 3), draw)
 
 
+def _occurring(tallies: Iterable[Tally]) -> dict[str, tuple[str, str]]:
+    """The outcomes to show: that some cases were not tried is told only where it happened."""
+    seen = {outcome for tally in tallies for outcome in tally.outcomes}
+    return {outcome: look for outcome, look in OUTCOMES.items() if outcome != "not all tried" or outcome in seen}
+
+
 def _labels(tallies: Sequence[Tally]) -> list[str]:
     return [textwrap.fill(tally.title, 32) for tally in tallies]
 
@@ -175,7 +186,7 @@ def _outcomes(tallies: dict[str, Tally]) -> str:
     def draw(axes: Axes) -> None:
         most = max(tally.outcomes.total() for tally in ordered)
         start = [0] * len(ordered)
-        for outcome, (colour, hatch) in OUTCOMES.items():
+        for outcome, (colour, hatch) in _occurring(ordered).items():
             counts = [tally.outcomes[outcome] for tally in ordered]
             look = {"color": colour, "hatch": hatch, "edgecolor": "white", "height": 0.7}
             bars = axes.barh(range(len(ordered)), counts, left=start, label=outcome, **look)
@@ -187,7 +198,7 @@ def _outcomes(tallies: dict[str, Tally]) -> str:
         axes.invert_yaxis()
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="submissions", xlim=(0, most))
-        axes.figure.legend(loc="outside lower center", ncols=len(OUTCOMES))
+        axes.figure.legend(loc="outside lower center", ncols=len(_occurring(ordered)))
 
     return _picture(title, (8, 1.6 + 0.5 * len(ordered)), draw)
 
@@ -216,16 +227,17 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _exercises(tallies: dict[str, Tally]) -> str:
+    outcomes = _occurring(tallies.values())
     rows = [
         [
             escape(tally.title),
             f"{tally.share:.0f}%",
             number(tally.points),
-            *(f"{tally.outcomes[outcome]:,}" for outcome in OUTCOMES),
+            *(f"{tally.outcomes[outcome]:,}" for outcome in outcomes),
         ]
         for tally in tallies.values()
     ]
-    head = ["exercise", "#share of points", "#points", *(f"#{outcome}" for outcome in OUTCOMES)]
+    head = ["exercise", "#share of points", "#points", *(f"#{outcome}" for outcome in outcomes)]
     return f"<section><h2>Exercise by exercise</h2>{_table(head, rows)}</section>"
 
 

@@ -20,6 +20,8 @@ from labkit.grading.remote import IsolationFailed, SetupFailed
 from labkit.grading.results import from_json, write_gradebook, write_whole
 from labkit.grading.submissions import file_name, find
 
+MAY_BE_ALLOWED = ("engine",)  # an option of this name lets cases use it: see `Answer.allows`
+
 
 def grade_command(root: Path, options: argparse.Namespace) -> int:
     """Grade and write; returns 0, 1 for what cannot be graded at all, 130 when it was interrupted."""
@@ -34,12 +36,13 @@ def grade_command(root: Path, options: argparse.Namespace) -> int:
         return _refuse(str(error))
     if not submissions:
         return _refuse(f"{options.submissions} holds no submission of {options.lab}")
+    allowed = tuple(what for what in MAY_BE_ALLOWED if getattr(options, what))
     workers = batch.cluster(options.scheduler) if options.scheduler else batch.here(max(1, options.workers))
     try:
         graded = batch.grade(
             assignment,
             submissions,
-            assignment.order(options.seed, level, Limits()),
+            assignment.order(options.seed, level, Limits(), allowed),
             batch.Cache(options.out / "cache"),
             workers,
         )
@@ -68,6 +71,11 @@ def _tell(graded: Sequence[Graded], out: Path) -> None:
     problems = [one for one in graded if one.problem]
     print(f"{len(graded)} submissions, {len(problems)} of them could not be graded")
     print(", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
+    untried = Counter(
+        case.message for one in graded for report in one.reports for case in report.cases if case.state == "not tried"
+    )
+    for reason, count in untried.most_common(5):
+        print(f"{count} cases earned nothing. {reason}")
     for one in problems[:10]:
         print(f"  {one.student}: {one.problem}")
     print(f"gradebook.csv, gradebook.json, class.html and feedback/ are in {out}")

@@ -41,6 +41,8 @@ class Order:
         The isolation to use.
     checks
         The module that holds the checks as `lab`; by default `checks.LAB`.
+    allowed
+        What cases may use outside the answers' isolated processes, such as "engine": see `Answer.allows`.
     """
 
     lab: str
@@ -49,6 +51,7 @@ class Order:
     level: Level
     limits: Limits = field(default_factory=Limits)
     checks: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 Result = tuple[tuple[Report, ...], float]  # reports, and the seconds it took
@@ -68,7 +71,7 @@ class Grader:
     def __init__(self, order: Order, door: str = "") -> None:
         self.order = order
         self.lab: Lab = importlib.import_module(order.checks or f"checks.{order.lab}").lab
-        self._sandbox = Sandbox(list(order.setup), order.level, order.limits, door)
+        self._sandbox = Sandbox(list(order.setup), order.level, order.limits, door, order.allowed)
         self._one_at_a_time = threading.Lock()  # a cluster's worker may have several threads
 
     def __enter__(self) -> Grader:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -65,6 +65,8 @@ class Sandbox:
     door
         The `door` of another Sandbox of this machine, made with the same arguments, whose zygote is
         then used: a lab's set-up runs once for all workers. Without it a zygote is started.
+    allowed
+        What cases may use beside the answer: see `Answer.allows`.
 
     Attributes
     ----------
@@ -73,8 +75,16 @@ class Sandbox:
         user may enter.
     """
 
-    def __init__(self, setup: list[str], level: Level, limits: Limits | None = None, door: str = "") -> None:
+    def __init__(
+        self,
+        setup: list[str],
+        level: Level,
+        limits: Limits | None = None,
+        door: str = "",
+        allowed: Collection[str] = (),
+    ) -> None:
         self.level = level
+        self.allowed = allowed
         self.limits = limits or Limits()
         self.door = door
         self._setup = setup
@@ -175,7 +185,7 @@ class Sandbox:
         if not number:
             ours.close()
             raise SetupFailed("the process that had run the lab's set-up has ended")
-        remote = RemoteAnswer(ours, number, self.limits, until, lambda: self.answer(until))
+        remote = RemoteAnswer(ours, number, self.limits, until, lambda: self.answer(until), self.allowed)
         try:
             remote.wait_until_isolated()
             yield remote
@@ -199,8 +209,9 @@ class RemoteAnswer(Answer):
         limits: Limits,
         until: float,
         another: Callable[[], AbstractContextManager[RemoteAnswer]],
+        allowed: Collection[str] = (),
     ) -> None:
-        super().__init__(self._ask_over_there)
+        super().__init__(self._ask_over_there, allowed)
         self._another = another
         self._untouched: RemoteAnswer | None = None
         self._open = contextlib.ExitStack()
