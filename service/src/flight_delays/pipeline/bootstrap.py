@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-REPEATS = 2_000
+REPEATS = 10_000
 
 Weights = NDArray[np.float64]
 """Shape (repeats, days): how often each repeat drew each day."""

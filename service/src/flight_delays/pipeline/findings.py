@@ -66,7 +66,8 @@ class Findings(Sequence[Finding]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Findings) and self._findings == other._findings
 
-    __hash__ = None
+    def __hash__(self) -> int:
+        return hash(self._findings)
 
     def __repr__(self) -> str:
         return f"Findings({list(self._findings)!r})"

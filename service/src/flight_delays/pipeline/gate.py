@@ -1,4 +1,8 @@
-"""The gate: may a challenger take the champion's place?"""
+"""The gate: may a challenger take the champion's place?
+
+`judge` asks many small questions, each with a figure, a limit and, where the answer is no, a
+reason. One no is enough: a model that is better on average and broken in one place is broken.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,14 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from flight_delays.bundle import Bundle
-from flight_delays.flights import columns_of
+from flight_delays.pipeline import scores
 from flight_delays.pipeline.behaviour import behaviour_tests
-from flight_delays.pipeline.bootstrap import Days, Interval, difference
-from flight_delays.pipeline.findings import Finding, Findings
+from flight_delays.pipeline.bootstrap import Interval
+from flight_delays.pipeline.findings import Findings
 from flight_delays.pipeline.limits import Limits
+from flight_delays.pipeline.measured import Part, Trial
+from flight_delays.pipeline.slices import slices
+from flight_delays.pipeline.speed import size, speed
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,23 @@ class Verdict:
 
     def to_table(self) -> str:
         """Return plain text for a terminal."""
-        return f"{self._headline()}\n{self.findings.to_table()}"
+        return f"{self.headline()}\n{self.findings.to_table()}"
 
     def to_markdown(self) -> str:
         """Return Markdown for a file."""
-        return f"# {self._headline()}\n\n{self.findings.to_markdown()}"
+        return f"# {self.headline()}\n\n{self.findings.to_markdown()}"
 
-    def _headline(self) -> str:
-        against = f"against champion {self.champion}" if self.champion else "no champion yet"
-        verdict = "passed" if self.passed else "refused"
-        return f"{self.challenger}: {verdict} ({against})"
+    def headline(self) -> str:
+        """Say the verdict in one line."""
+        against = (
+            f"against champion {self.champion}"
+            if self.champion
+            else "no champion yet, held against the absolute minimum"
+        )
+        if self.passed:
+            return f"{self.challenger}: passed, {len(self.findings)} checks ({against})"
+        failed = len(self.findings.failed)
+        return f"{self.challenger}: refused, {failed} of {len(self.findings)} checks ({against})"
 
 
 def judge(
@@ -76,32 +90,36 @@ def judge(
 
     Args:
         challenger: the bundle as it will be served.
-        champion: the bundle in service, None when there is none yet.
+        champion: the bundle in service; None when there is none yet, then the challenger is held
+            against the absolute minimum alone.
         window: the newest flights, table from `flights.load_flights`.
-        seed: of every draw; the same seed gives the same verdict, but for the timings.
+        seed: of every draw. The same seed gives the same verdict, but for the times.
+
+    Raises:
+        ValueError: the window lacks a column or holds a value outside its feature's range.
     """
     limits = limits or Limits()
-    late, columns = window["late"].to_numpy(), columns_of(window)
-    days = Days.draw(window["departure"].dt.floor("D"), seed=seed)
-    auc = days.roc_auc(late, challenger.predict(columns))
-    own = days.interval(auc)
-    findings = [_at_least("ROC AUC", own, limits.auc_minimum)]
-    measures, intervals = {"auc": own.estimate}, {"auc": (own.low, own.high)}
-    if champion is not None:
-        gain = days.interval(difference(auc, days.roc_auc(late, champion.predict(columns))))
-        findings.append(_at_least("ROC AUC, challenger - champion", gain, -limits.auc_margin))
-        measures["auc_gain"] = gain.estimate
-        intervals["auc_gain"] = (gain.low, gain.high)
-    return Verdict(
-        challenger.version,
-        champion.version if champion else None,
-        Findings(findings) + behaviour_tests(challenger, window, limits.behaviour, seed),
-        measures,
-        intervals,
-    )
+    part = scores.window_is_enough(window, limits)
+    if part.findings.passed:
+        part += scores.is_newer(challenger, champion, window, limits)
+        trial = Trial.hold(challenger, champion, window, seed)
+        for check in (scores.discrimination, scores.calibration, scores.cost, slices):
+            part += check(trial, limits)
+        part += Part(behaviour_tests(challenger, window, limits.behaviour, seed))
+        part += speed(challenger, champion, window, limits, seed)
+        part += size(challenger, champion, limits)
+    return _verdict(challenger, champion, part)
 
 
-def _at_least(check: str, found: Interval, limit: float) -> Finding:
-    passed = found.low >= limit
-    reason = "" if passed else "The challenger orders flights worse than it must."
-    return Finding(check, passed, str(found), f"low >= {limit:g}", reason, "discrimination")
+def _verdict(challenger: Bundle, champion: Bundle | None, part: Part) -> Verdict:
+    intervals = {
+        name: (figure.low, figure.high)
+        for name, figure in part.figures.items()
+        if isinstance(figure, Interval)
+    }
+    measures = {
+        name: figure.estimate if isinstance(figure, Interval) else figure
+        for name, figure in part.figures.items()
+    }
+    version = None if champion is None else champion.version
+    return Verdict(challenger.version, version, part.findings, measures, intervals)
