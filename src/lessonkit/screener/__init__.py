@@ -1,0 +1,1 @@
+"""The files of the small service that lab 04 puts into a container; `lessonkit.shipping` gives them out."""
