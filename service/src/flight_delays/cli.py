@@ -1,4 +1,4 @@
-"""The command line: train a bundle, evaluate the model, check a bundle, serve it."""
+"""The command line: train a bundle, evaluate the model, check a bundle, serve it, pipeline."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code, 0 for success and 1 for a failure told on stderr."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except ModuleNotFoundError as error:
-        print(f"error: {error}; training needs flight-delays[train]", file=sys.stderr)
+        print(f"error: {error}; {options.needs}", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flight_delays", description=__doc__)
+    parser.set_defaults(needs="training needs flight-delays[train]")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train on 2013 up to a day, write the bundle")
@@ -73,6 +73,36 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
     serve.add_argument("--workers", type=int, help="processes that answer (default: 1)")
     serve.set_defaults(run=_serve)
+
+    pipeline = commands.add_parser(
+        "pipeline",
+        help="from a commit to a model in service: test train validate package deploy monitor",
+        description="Run one stage of the pipeline, or all of them in order. What has not changed "
+        "is not done again. Exit codes: 0 done or up to date; 1 the stage says no; 2 wrong "
+        "configuration; 3 run an earlier stage first; 4 something outside failed.",
+    )
+    pipeline.add_argument(
+        "stage",
+        choices=("test", "train", "validate", "package", "deploy", "monitor", "run"),
+        help="the stage; run: all six, up to the first that does not succeed",
+    )
+    pipeline.add_argument(
+        "--project",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help="folder with pipeline.toml, src and tests (default: the current one)",
+    )
+    pipeline.add_argument(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for outputs (default: .pipeline in the project's folder)",
+    )
+    pipeline.add_argument(
+        "--force", action="store_true", help="do the work though nothing has changed"
+    )
+    pipeline.set_defaults(run=_pipeline, needs="the pipeline needs flight-delays[train,pipeline]")
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document of the service")
     openapi.set_defaults(run=_openapi)
@@ -132,6 +162,12 @@ def _serve(options: argparse.Namespace) -> None:
         os.environ, **{name: getattr(options, name) for name in names}
     )
     serve(settings, options.bundle)
+
+
+def _pipeline(options: argparse.Namespace) -> int:
+    from flight_delays.pipeline.command import run_command
+
+    return run_command(options.stage, options.project, options.work, force=options.force)
 
 
 def _openapi(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
 
 from flight_delays.flights import split_by_day
 from flight_delays.metadata import Metrics, Scores
@@ -56,10 +58,15 @@ def by_month(flights: pd.DataFrame, probability: ArrayLike) -> pd.DataFrame:
     return pd.DataFrame.from_dict(scores, orient="index").rename_axis("month")
 
 
-def validate_forward(flights: pd.DataFrame, days: int = HELD_OUT_DAYS) -> Metrics:
+def validate_forward(
+    flights: pd.DataFrame,
+    days: int = HELD_OUT_DAYS,
+    train: Callable[[pd.DataFrame], Pipeline] = fit,
+) -> Metrics:
     """Train on all but the last days of a table, score on those days.
 
-    This is what can be known about a model on the day it is trained.
+    This is what can be known about a model on the day it is trained. `train` makes a model of a
+    table; it is `fit` with whatever parameters the model has.
 
     Raises:
         ValueError: the table covers too few days to hold some out.
@@ -72,7 +79,7 @@ def validate_forward(flights: pd.DataFrame, days: int = HELD_OUT_DAYS) -> Metric
             f"flights: expected more than {days} days, to hold {days} of them out for "
             f"validation, found {(last - flights['departure'].min().normalize()).days + 1}"
         )
-    scores = score(held_out["late"], predict(fit(before), held_out))
+    scores = score(held_out["late"], predict(train(before), held_out))
     first = held_out["departure"].min().date()
     return Metrics(**scores.model_dump(), first=first, last=last.date())
 

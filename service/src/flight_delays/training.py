@@ -35,8 +35,11 @@ class FlightEncoder(TransformerMixin, BaseEstimator):
         return np.array(NAMES, dtype=object)
 
 
-def build_pipeline() -> Pipeline:
-    """Build the model, not yet trained.
+MAX_ITER, MAX_LEAF_NODES = 100, 15
+
+
+def build_pipeline(max_iter: int = MAX_ITER, max_leaf_nodes: int = MAX_LEAF_NODES) -> Pipeline:
+    """Build the model, not yet trained: `max_iter` trees of at most `max_leaf_nodes` leaves.
 
     100 trees of 15 leaves scored best of a small search (60 to 200 trees, 7 to 31 leaves, slower
     learning, more regularization) on April, May and June, each after training on the months
@@ -44,17 +47,20 @@ def build_pipeline() -> Pipeline:
     model with `categorical_features` without complaint, and the export is wrong.
     """
     classifier = HistGradientBoostingClassifier(
-        max_iter=100,
-        max_leaf_nodes=15,
+        max_iter=max_iter,
+        max_leaf_nodes=max_leaf_nodes,
         early_stopping=False,  # "auto" would set aside a random tenth of the flights
         random_state=0,
     )
     return Pipeline([("encode", FlightEncoder()), ("classify", classifier)])
 
 
-def fit(flights: pd.DataFrame) -> Pipeline:
+def fit(
+    flights: pd.DataFrame, *, max_iter: int = MAX_ITER, max_leaf_nodes: int = MAX_LEAF_NODES
+) -> Pipeline:
     """Train on a table from `flights.load_flights`. The same table gives the same model."""
-    return build_pipeline().fit(flights, flights["late"].to_numpy())
+    pipeline = build_pipeline(max_iter, max_leaf_nodes)
+    return pipeline.fit(flights, flights["late"].to_numpy())
 
 
 def predict(pipeline: Pipeline, flights: pd.DataFrame) -> NDArray[np.float64]:

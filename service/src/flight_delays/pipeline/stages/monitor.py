@@ -1,0 +1,158 @@
+"""monitor: is the deployed version in service, and does it do there what the gate saw?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+from flight_delays.bundle import load_bundle
+from flight_delays.pipeline.client import Service
+from flight_delays.pipeline.findings import Finding, Findings
+from flight_delays.pipeline.inputs import code_digest, data_digest
+from flight_delays.pipeline.outcome import SaysNo
+from flight_delays.pipeline.stage import Done, Record, Stage
+from flight_delays.pipeline.stages.train import TRAIN_FILE, between
+from flight_delays.pipeline.stages.validate import VERDICT_FILE
+
+MONITOR_FILE = "monitor.json"
+SMALL = 1e-4  # share of an empty tenth, so that PSI stays finite
+
+
+class MonitorStage(Stage):
+    """Output monitor.json; an alarm ends with 1."""
+
+    name = "monitor"
+    needs = ("test", "train", "validate", "package", "deploy")
+
+    def inputs(self) -> dict[str, str]:
+        deployed = self.place.needed("deploy")
+        return {
+            "version": deployed.facts["version"],
+            "deploy": deployed.outputs["deploy.json"],
+            "code": code_digest(__name__),
+            "data": data_digest(),
+            "as_of": str(self.place.config.as_of),
+            "window": str(self.place.config.window_first),
+            "[monitor]": self.place.section("monitor"),
+        }
+
+    def still_holds(self, record: Record) -> bool:
+        """The service is ready, serves the version, and has made no error since."""
+        with Service(self.place.surroundings) as service:
+            champion = service.champion()
+            return (
+                champion is not None
+                and champion.version == record.facts["version"]
+                and service.ready() is None
+                and service.server_errors() == record.facts["server_errors"]
+            )
+
+    def work(self) -> Done:
+        deployed = self.place.needed("deploy").facts
+        with Service(self.place.surroundings, timeout_s=30) as service:
+            findings = Findings(_service_findings(service, deployed))
+            if findings.passed:
+                findings += self._replay(service, deployed["version"])
+            errors = service.server_errors()
+        print(findings.to_table(), flush=True)
+        content = {"version": deployed["version"], "passed": findings.passed}
+        about = self.write_json(MONITOR_FILE, {**content, "findings": findings.to_json()})
+        if not findings.passed:
+            raise SaysNo(*findings.reasons)
+        facts = {"version": deployed["version"], "server_errors": errors}
+        return Done(f"{deployed['version']} is well, {len(findings)} checks", [about], facts)
+
+    def _replay(self, service: Service, version: str) -> Iterator[Finding]:
+        import numpy as np
+
+        from flight_delays.evaluation import score
+        from flight_delays.flights import columns_of, load_flights
+
+        config = self.place.config
+        limits = config.monitor
+        window = between(load_flights(), config.window_first, config.as_of)
+        if len(window) > limits.max_rows:
+            window = window.sample(limits.max_rows, random_state=0)
+        columns = columns_of(window)
+        bundle = load_bundle(self.place.folder("train") / version)
+        served = np.array(
+            [
+                probability
+                for batch in _batches(columns, limits.batch_rows)
+                for probability in service.predict(batch, f"monitor-{uuid4().hex}")["probabilities"]
+            ]
+        )
+        apart = float(np.abs(served - bundle.predict(columns)).max())
+        yield _finding(
+            "served against the bundle", apart <= 1e-6, f"{apart:.1g}", "1e-06",
+            "The service answers otherwise than the bundle that was judged.",
+        )  # fmt: skip
+        scores = score(window["late"], served)
+        verdict = json.loads((self.place.folder("validate") / VERDICT_FILE).read_text())
+        if interval := verdict.get("intervals", {}).get("auc"):
+            low, high = interval
+            yield _finding(
+                "ROC AUC", low <= scores.roc_auc <= high, f"{scores.roc_auc:.4f}",
+                f"{low:.4f} to {high:.4f}, the gate's interval",
+                "The flights are ordered otherwise than when the gate looked.",
+            )  # fmt: skip
+        gap = scores.mean_prediction - scores.late_share
+        yield _finding(
+            "mean prediction - late share", abs(gap) <= limits.calibration_maximum,
+            f"{gap:+.3f}", f"+-{limits.calibration_maximum:g}",
+            "The probabilities are off as a whole; look at the newest days, then retrain.",
+        )  # fmt: skip
+        trained = json.loads((self.place.folder("train") / TRAIN_FILE).read_text())
+        moved = psi(served, **trained["reference"])
+        yield _finding(
+            "PSI of the prediction", moved <= limits.psi_maximum, f"{moved:.3f}",
+            f"{limits.psi_maximum:g}",
+            "The predictions are spread otherwise than on the training flights.",
+        )  # fmt: skip
+
+
+def _service_findings(service: Service, deployed: dict[str, Any]) -> Iterator[Finding]:
+    not_ready = service.ready()
+    yield _finding(
+        "ready", not_ready is None, not_ready or "yes", "yes", "The service answers no requests."
+    )
+    champion = service.champion()
+    version = champion.version if champion else "none"
+    yield _finding(
+        "version in service", version == deployed["version"], version, deployed["version"],
+        "Somebody has switched, or the service lost its state; deploy again or ask who did.",
+    )  # fmt: skip
+    errors, before = service.server_errors(), deployed["server_errors"]
+    since = errors - before if errors >= before else errors  # it was started again
+    yield _finding(
+        "5xx since the deployment", since == 0, f"{since:g}", "0",
+        "The service failed on requests; its log tells which, by request id.",
+    )  # fmt: skip
+
+
+def _finding(check: str, passed: bool, found: str, limit: str, reason: str) -> Finding:
+    return Finding(check, bool(passed), found, limit, "" if passed else reason, "monitor")
+
+
+def _batches(columns: dict[str, Any], rows: int) -> Iterator[dict[str, list[Any]]]:
+    """Cut columns into batches that JSON can hold; what is missing becomes None."""
+    total = len(next(iter(columns.values())))
+    for begin in range(0, total, rows):
+        yield {
+            name: [
+                None if value != value else value for value in values[begin : begin + rows].tolist()
+            ]
+            for name, values in columns.items()
+        }
+
+
+def psi(predictions: Any, edges: list[float], shares: list[float]) -> float:
+    """Return the population stability index of predictions against tenths of a reference."""
+    import numpy as np
+
+    counts = np.bincount(np.searchsorted(edges, predictions), minlength=len(shares))
+    found = np.maximum(counts / counts.sum(), SMALL)
+    expected = np.maximum(shares, SMALL)
+    return float(((found - expected) * np.log(found / expected)).sum())
