@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import shutil
 import socket
 import subprocess
@@ -136,6 +138,63 @@ def test_an_environment_is_used_only_if_it_was_filled_from_this_lock(tmp_path: P
 
 def test_the_running_environment_holds_what_the_lock_says() -> None:
     assert environment.missing(TESTER) == []
+
+
+@pytest.fixture
+def ci_tools(tmp_path: Path) -> Path:
+    """A copy of what says which CI tools are wanted, in a project of its own."""
+    shutil.copytree(ROOT / "tests/ci_tools", tmp_path / "tests/ci_tools")
+    return tmp_path
+
+
+def test_a_machine_without_npm_goes_on_without_the_ci_tools(
+    ci_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    environment.ready_ci_tools(ci_tools)
+    assert not (ci_tools / ".ci-tools").exists() and capsys.readouterr().out == ""
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
+def test_without_network_the_ci_tools_are_left_out_with_the_reason(
+    ci_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{probe.getsockname()[1]}/")
+    monkeypatch.setenv("npm_config_cache", str(ci_tools / "cache"))
+    environment.ready_ci_tools(ci_tools)
+    begun, ended = capsys.readouterr().out.strip().splitlines()
+    assert begun == "course: installing the CI tools of tests/ci_tools into .ci-tools"
+    assert ended.startswith("course: no package index could be reached while installing the CI tools")
+    assert ended.endswith("the tests that use them are skipped")
+    assert not (ci_tools / ".ci-tools/course-stamp.txt").exists(), "the next run tries again"
+
+
+def test_the_ci_tools_are_installed_once_for_a_lock(
+    ci_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    ran: list[list] = []
+    monkeypatch.setattr(environment.shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(environment, "run", lambda command, what: ran.append(command))
+    environment.ready_ci_tools(ci_tools)
+    environment.ready_ci_tools(ci_tools)
+    assert len(ran) == 1 and ran[0][:2] == ["npm", "ci"] and "--ignore-scripts" in ran[0]
+    (ci_tools / "tests/ci_tools/package-lock.json").write_text("{}", encoding="utf-8")
+    environment.ready_ci_tools(ci_tools)
+    assert len(ran) == 2
+
+
+def test_the_ci_tools_are_locked_by_hash_and_no_registry_is_named() -> None:
+    wanted, lock = (json.loads((ROOT / "tests/ci_tools" / name).read_text("utf-8")) for name in environment.CI_TOOLS)
+    root, *packages = lock["packages"].values()
+    assert root["dependencies"] == wanted["dependencies"]
+    assert all(re.fullmatch(r"[\d.]+", version) for version in wanted["dependencies"].values())
+    assert packages and all(package["integrity"].startswith("sha512-") for package in packages)
+    assert not any("resolved" in package for package in packages)
+    for package in packages:
+        package.pop("funding", None)  # addresses of people who ask for support
+    assert "://" not in json.dumps(packages)
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

