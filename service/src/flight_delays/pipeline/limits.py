@@ -59,14 +59,14 @@ class Limits(_Section):
 
     min_days: Count = 14
     max_gap_days: Annotated[int, Field(ge=0)] = 31
-    auc_margin: Margin = 0.03
+    auc_margin: Margin = 0.025
     auc_minimum: Annotated[float, Field(ge=0.5, le=1)] = 0.6
     auc_gain_maximum: Margin = 0.06
     auc_maximum: Annotated[float, Field(ge=0.5, le=1)] = 0.85
-    log_loss_margin: Margin = 0.02
+    log_loss_margin: Margin = 0.025
     calibration_maximum: Share = 0.15
-    calibration_margin: Margin = 0.03
-    cost_margin: Margin = 0.01
+    calibration_margin: Margin = 0.04
+    cost_margin: Margin = 0.015
     warned_change: Share = 0.20
     changed_decisions: Share = 0.30
     slice_min_flights: Count = 400

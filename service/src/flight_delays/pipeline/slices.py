@@ -59,7 +59,7 @@ def slices(trial: Trial, limits: Limits) -> Part:
     worst = np.inf
     for kind, members in enough.items():
         judged = [_judge(name, trial.of(rows), alpha) for name, rows in members]
-        findings += _findings(kind, judged, trial.champion is not None, limits)
+        findings.append(_finding(kind, judged, trial.champion is not None, limits))
         worst = min(worst, *(one.auc.estimate for one in judged))
     for kind, members in small.items():
         names = ", ".join(f"{name} ({int(rows.sum())})" for name, rows in members)
@@ -102,38 +102,28 @@ def _judge(name: str, trial: Trial, alpha: float) -> Judged:
     )
 
 
-def _findings(kind: str, judged: list[Judged], compared: bool, limits: Limits) -> Iterator[Finding]:
-    """One finding for each slice that fails, else one for the slice with the lowest ROC AUC."""
+def _finding(kind: str, judged: list[Judged], compared: bool, limits: Limits) -> Finding:
+    """Sum up the slices of one kind: those that fail, or the one with the lowest ROC AUC."""
+    failed = [one for one in judged if not _holds(one, limits)]
+    lowest = min(failed or judged, key=lambda one: one.auc.estimate)
+    limit, worse_than = "AUC high >= 0.5", "chance"
     if compared:
         limit = (
             f"AUC high >= {-limits.slice_auc_margin:g}, "
             f"log loss low <= {limits.slice_log_loss_margin:g}"
         )
-    else:
-        limit = "AUC high >= 0.5"
-    worse_than = "the champion" if compared else "chance"
-    failed = [one for one in judged if not _holds(one, limits)]
-    for one in failed:
-        yield bounded(
-            "slices",
-            f"{kind} {one.name}",
-            False,
-            one.text(),
-            limit,
-            f"On these flights the challenger is worse than {worse_than}, more than luck explains, "
-            "and the mean over all flights may hide it. Compare labels and features of "
-            f"{kind} {one.name} in the training data with those of the others.",
-        )
-    if not failed:
-        lowest = min(judged, key=lambda one: one.auc.estimate)
-        yield bounded(
-            "slices",
-            f"{kind}: {lowest.name}, lowest of {len(judged)}",
-            True,
-            lowest.text(),
-            limit,
-            "",
-        )
+        worse_than = "the champion, by more than the margin and beyond luck"
+    names = ", ".join(one.name for one in failed)
+    return bounded(
+        "slices",
+        f"{kind} {names}" if failed else f"{kind}, lowest of {len(judged)}",
+        not failed,
+        f"{lowest.name}: {lowest.text()}",
+        limit,
+        f"On flights of {kind} {names} the challenger is worse than {worse_than}; the mean over "
+        "all flights may hide it. If it is a few slices, compare their labels and features in the "
+        "training data with those of the others; if it is most of them, look at the lines above.",
+    )
 
 
 def _holds(one: Judged, limits: Limits) -> bool:
