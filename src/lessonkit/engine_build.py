@@ -199,20 +199,34 @@ class Image:
         entries = [json.loads(line) for line in lines.splitlines()]
         return [Entry(_instruction(entry["CreatedBy"]), int(entry["Size"])) for entry in reversed(entries)]
 
-    def layers(self) -> list[Layer]:
-        """Its layers, lowest first, with the files in each."""
-        return self._layers
+    def layers(self, above: Image | None = None) -> list[Layer]:
+        """Its layers, lowest first, with the files in each.
+
+        Parameters
+        ----------
+        above
+            An image it is built on; only the layers on top of that one, which is much faster.
+        """
+        below = [] if above is None else above.digests
+        if self.digests[: len(below)] != below:
+            raise ValueError("this image is not built on the other one")
+        return self._layers(len(below))
 
     @cached_property
-    def _layers(self) -> list[Layer]:
+    def digests(self) -> list[str]:
+        """The SHA-256 of each layer's tar file, lowest first."""
+        return self.engine.inspect("image", self.id)["RootFS"]["Layers"]
+
+    def _layers(self, first: int) -> list[Layer]:
         archive = self.folder / f"{self.id.replace(':', '-')}.tar"
-        self.engine.check("image", "save", "--output", archive, self.id, timeout_s=300)
+        if not archive.exists():
+            self.engine.check("image", "save", "--output", archive, self.id, timeout_s=300)
         with tarfile.open(archive) as saved:
             manifest = json.load(saved.extractfile("manifest.json"))[0]
             config = json.load(saved.extractfile(manifest["Config"]))
             said = [entry.get("created_by", "") for entry in config["history"] if not entry.get("empty_layer")]
             found = []
-            for created_by, member in zip(said, manifest["Layers"], strict=True):
+            for created_by, member in list(zip(said, manifest["Layers"], strict=True))[first:]:
                 with tarfile.open(fileobj=saved.extractfile(member)) as layer:
                     files = {entry.name: entry.size for entry in layer if entry.isfile()}
                 found.append(Layer(_instruction(created_by), files, archive, member))

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from lessonkit.engine import LABEL, Done, Engine, EngineError
+from lessonkit.engine import LABEL, Done, Engine, EngineError, NoEngine
 from lessonkit.engine_build import Image, failure, read_log
 from lessonkit.engine_events import Watch, watched
 
@@ -186,6 +186,10 @@ class Container:
         if event.what == "die":
             raise EngineError(f"it ended with {event.detail} before it was healthy: {self.logs().strip()[-300:]}")
 
+    def start(self) -> None:
+        """Start it once more after it has ended, with all that it has written."""
+        self.engine.check("start", self.id)
+
     def kill(self, signal: str = "KILL") -> None:
         """Send a signal to its first process."""
         self.engine.check("kill", "--signal", signal, self.id)
@@ -298,8 +302,18 @@ class Scope:
             id_ = (own / "id").read_text(encoding="ascii").strip()
         return self._image(id_, seconds=done.seconds, log=log, steps=tuple(steps))
 
-    def image(self, name: str) -> Image:
-        """An image that is on this machine already, such as the base of others; the scope does not remove it."""
+    def image(self, name: str, timeout_s: float = 300.0) -> Image:
+        """An image that others are built on, fetched if it is not on this machine; the scope does not remove it.
+
+        Raises
+        ------
+        NoEngine
+            It is not here, and could not be fetched: without it the engine is of no use.
+        """
+        if not self.engine.has_image(name):
+            done = self.engine.run("pull", "--quiet", name, timeout_s=timeout_s)
+            if done.returncode:
+                raise NoEngine(f"{self.engine.name} answers, but could not fetch {name}: {done.last_line}")
         return self._image(name)
 
     def start(
@@ -410,6 +424,11 @@ class Scope:
         full = f"{self.value}-{name}"
         self.engine.check("volume", "create", "--label", self.label, full)
         return full
+
+    def compose(self, text: str, *words: str, timeout_s: float = 120.0) -> Done:
+        """Run `docker compose WORDS` with the text of a compose file, as a project named like this scope."""
+        file = write_files(self.folder, {"compose.yaml": text}) / "compose.yaml"
+        return self.engine.run("compose", "--file", file, "--project-name", self.value, *words, timeout_s=timeout_s)
 
     def watch(self) -> contextlib.AbstractContextManager[Watch]:
         """The events of this scope's containers, from now on."""
