@@ -442,28 +442,34 @@ def _below(source: str, name: str) -> str:
     return str(Path(*parts[depth:])) if len(parts) > depth else parts[-1]
 
 
+def split_commands(script: str) -> Iterator[list[str]]:
+    """The commands of a line for a shell, split at `&&`, `;` and the like. ValueError if a quote is not closed."""
+    lexer = shlex.shlex(script, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    command: list[str] = []
+    for part in [*lexer, ";"]:
+        if set(part) <= set(";&|()") and part:
+            if command:
+                yield command
+            command = []
+        else:
+            command.append(part)
+
+
 def _commands(instruction: Instruction, folder: Path) -> Iterator[Command]:
-    """The commands of a RUN line, split at `&&`, `;` and the like; `cd` changes the folder of what follows."""
+    """The commands of a RUN line; `cd` changes the folder of what follows."""
     words = instruction.exec_form
     if words is not None:
         yield Command(words, folder)
         return
-    lexer = shlex.shlex(instruction.rest, posix=True, punctuation_chars=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
     try:
-        parts = list(lexer)
+        for command in split_commands(instruction.rest):
+            if command[0] == "cd" and len(command) == 2:
+                folder = _join(folder, command[1])
+            elif rest := _without_settings(command):
+                yield Command(rest, folder)
     except ValueError as error:
         raise Wrong("A quote is not closed.", got=instruction.line) from error
-    command: list[str] = []
-    for part in [*parts, ";"]:
-        if part and set(part) <= set(";&|()"):
-            if command[:1] == ["cd"] and len(command) == 2:
-                folder = _join(folder, command[1])
-            elif command:
-                yield Command(_without_settings(command), folder)
-            command = []
-        else:
-            command.append(part)
 
 
 def _without_settings(words: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ def _known(value: str) -> bool:
     return "$" not in value and "://" not in value
 
 
-def expect_starts(stage: Stage, read: Dockerfile) -> list[str]:
+def expect_starts(stage: Stage) -> list[str]:
     """The words that the container runs; Wrong unless they are in exec form and find server.py."""
     there = "Nothing says what the container is to run: CMD is missing."
     expect(stage.cmd or stage.entrypoint, there, expected='CMD ["python", "server.py"]')
@@ -110,7 +110,7 @@ class Serve(InEngine):
         stage = read.final
         absolute = "Work in a folder of your own: `WORKDIR /app`. Without it the files lie among those of the system."
         expect(stage.folder != Path("/"), absolute, got="WORKDIR /", expected="WORKDIR /app")
-        expect_starts(stage, read)
+        expect_starts(stage)
         beside = {path.parent for path in stage.where("server.py")} & {
             path.parent for path in stage.where("model.json")
         }

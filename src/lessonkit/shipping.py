@@ -78,6 +78,11 @@ def sealed_project(token: str = MADE_UP_TOKEN, seed: int = 0) -> dict[str, bytes
     }
 
 
+def service_pair(seed: int = 0) -> dict[str, bytes]:
+    """The service, and the store that it keeps screenings in: exercise 7."""
+    return screening_service(seed) | {"store.py": source("store.py").encode()}
+
+
 def model(seed: int = 0) -> dict[str, object]:
     """What train.py makes of the data of `training_project` with the same seed."""
     return {"version": "v1", "weights": fitwords.fit(_rows(seed))}
