@@ -18,7 +18,7 @@ from flight_delays.pipeline.findings import Findings
 from flight_delays.pipeline.limits import Limits
 from flight_delays.pipeline.measured import Part, Trial
 from flight_delays.pipeline.slices import slices
-from flight_delays.pipeline.speed import size, speed
+from flight_delays.pipeline.speed import Stopwatch, size, speed, take_times
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def judge(
     window: pd.DataFrame,
     limits: Limits | None = None,
     seed: int = 0,
+    stopwatch: Stopwatch = take_times,
 ) -> Verdict:
     """Judge a challenger on flights that neither model was trained on.
 
@@ -94,6 +95,7 @@ def judge(
             against the absolute minimum alone.
         window: the newest flights, table from `flights.load_flights`.
         seed: of every draw. The same seed gives the same verdict, but for the times.
+        stopwatch: what takes the times.
 
     Raises:
         ValueError: the window lacks a column or holds a value outside its feature's range.
@@ -106,7 +108,7 @@ def judge(
         for check in (scores.discrimination, scores.calibration, scores.cost, slices):
             part += check(trial, limits)
         part += Part(behaviour_tests(challenger, window, limits.behaviour, seed))
-        part += speed(challenger, champion, window, limits, seed)
+        part += speed(challenger, champion, window, limits, seed, stopwatch)
         part += size(challenger, champion, limits)
     return _verdict(challenger, champion, part)
 
