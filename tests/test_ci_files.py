@@ -54,6 +54,7 @@ def test_github_jobs_come_after_what_they_need(tmp_path: Path) -> None:
     assert (one.name, one.environment, one.condition, one.may_fail) == ("One", {"A": "2", "C": "c"}, "", False)
     assert two.may_fail
     assert three.condition == "github.ref == 'refs/heads/main' and always()" and three.environment == {"A": "1"}
+    assert three.filled_in == {"B": "${{ vars.B }}"}
 
 
 def test_gitlab_stages_defaults_and_extends(tmp_path: Path) -> None:
@@ -83,7 +84,8 @@ def test_gitlab_stages_defaults_and_extends(tmp_path: Path) -> None:
     assert found.commands == ["prepare", "one", "two", "three", "tidy", "send"]
     assert all(step.may_fail for step in found.steps[:5])
     last = found.steps[-1]
-    assert last.environment == {"A": "1", "B": "2", "C": "3"} and not last.may_fail
+    assert last.environment == {"A": "1", "B": "2", "C": "3"} and last.filled_in == {"DIR": "$CI_PROJECT_DIR/x"}
+    assert not last.may_fail
     assert last.condition == '$CI_COMMIT_BRANCH == "main" or $X and when: manual'
 
 
@@ -113,6 +115,7 @@ def test_azure_stages_jobs_and_deployments(tmp_path: Path) -> None:
     one, two, send = found.steps
     assert (one.name, one.environment) == ("One", {"A": "1", "B": "2"}) and two.may_fail
     assert send.condition == "succeeded()" and send.environment == {"A": "1"}
+    assert send.filled_in == {"KEY": "$(KEY)"}
 
 
 def test_an_azure_file_of_nothing_but_steps(tmp_path: Path) -> None:
@@ -149,6 +152,7 @@ def test_a_declarative_jenkinsfile(tmp_path: Path) -> None:
     assert found.commands == ['one { "a" }', 'say "it"\\n', "left", "right\n          more"]
     assert list(found.stages) == ["One", "left", "right"]
     assert found.steps[0].environment == {"A": "1"} and found.steps[0].condition == ""
+    assert found.steps[0].filled_in == {"KEY": "$credentials('key')", "HERE": "${WORKSPACE}/x"}
     left, right = found.steps[2:]
     assert left.environment == {"A": "1", "B": "2"} and not left.may_fail and right.may_fail
     assert left.condition == "allOf { branch 'main'; not { changeRequest ( ) } }"
@@ -173,6 +177,7 @@ def test_a_declarative_jenkinsfile(tmp_path: Path) -> None:
         (JENKINS, "pipeline { stages { } }\n}", "line 2: } closes nothing"),
         (JENKINS, "pipeline { stages {\nstage('a') { steps { script { x() } } } } }", "line 2: what script does"),
         (JENKINS, "pipeline { stages {\nstage('a') { steps { sh command } } } }", "line 2: what sh is given is known"),
+        (JENKINS, "pipeline {\nenvironment { A }\nstages { } }", "line 2: NAME = value is expected"),
         (JENKINS, "pipeline { stages { stage('a') { steps { sh('x') ) } } } }", "line 1: ) closes nothing"),
     ],
 )

@@ -41,7 +41,9 @@ class Step:
     command
         The text that is handed to the shell, of one or more lines.
     environment
-        The variables that the file gives it. Those whose value the CI system fills in are left out.
+        The variables that the file gives it, with their values.
+    filled_in
+        The variables that the file gives it and the CI system fills in, such as a secret, as they are written.
     condition
         When it runs, as the file puts it, joined by " and "; "" is always.
     may_fail
@@ -52,6 +54,7 @@ class Step:
     name: str
     command: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    filled_in: Mapping[str, str] = field(default_factory=dict)
     condition: str = ""
     may_fail: bool = False
 
@@ -120,10 +123,11 @@ def _load(text: str) -> dict[str, Any]:
     return document
 
 
-def _literal(*levels: Any) -> dict[str, str]:
-    """The variables of all levels, the last wins, without those that the CI system fills in."""
+def _variables(*levels: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables of all levels, the last wins: those with a value, and those that the CI system fills in."""
     merged = {name: str(value) for level in levels for name, value in (level or {}).items()}
-    return {name: value for name, value in merged.items() if not FILLED_IN.search(value)}
+    filled_in = {name: value for name, value in merged.items() if FILLED_IN.search(value)}
+    return {name: value for name, value in merged.items() if name not in filled_in}, filled_in
 
 
 def _both(*conditions: Any) -> str:
@@ -167,10 +171,10 @@ def _github(text: str) -> Iterator[Step]:
             raise CiFileError(f"job {name} calls the workflow {job['uses']}, which is not in this file")
         for step in job["steps"]:
             if "run" in step:
-                variables = _literal(document.get("env"), job.get("env"), step.get("env"))
+                variables = _variables(document.get("env"), job.get("env"), step.get("env"))
                 condition = _both(job.get("if"), step.get("if"))
                 may_fail = _true(job, "continue-on-error") or _true(step, "continue-on-error")
-                yield Step(name, step.get("name", name), step["run"].strip(), variables, condition, may_fail)
+                yield Step(name, step.get("name", name), step["run"].strip(), *variables, condition, may_fail)
 
 
 # GitLab CI
@@ -197,10 +201,10 @@ def _gitlab(text: str) -> Iterator[Step]:
     by_stage = sorted(jobs, key=lambda name: stages.index(jobs[name].get("stage", "test")))
     for name in _in_order({name: _names(jobs[name].get("needs")) for name in by_stage}):
         job = jobs[name]
-        variables = _literal(document.get("variables"), job.get("variables"))
+        variables = _variables(document.get("variables"), job.get("variables"))
         condition = " or ".join(_rule(rule) for rule in job.get("rules", ()))
         for command in [*_lines(job.get("before_script")), *_lines(job["script"]), *_lines(job.get("after_script"))]:
-            yield Step(job.get("stage", "test"), name, command, variables, condition, bool(job.get("allow_failure")))
+            yield Step(job.get("stage", "test"), name, command, *variables, condition, bool(job.get("allow_failure")))
 
 
 def _extended(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -260,9 +264,9 @@ def _azure(text: str) -> Iterator[Step]:
                     continue
                 levels = [_azure_variables(level.get("variables")) for level in (document, stage, job)]
                 condition = _both(stage.get("condition"), job.get("condition"), step.get("condition"))
-                variables = _literal(*levels, step.get("env"))
+                variables = _variables(*levels, step.get("env"))
                 may_fail = _true(job, "continueOnError") or _true(step, "continueOnError")
-                yield Step(name, step.get("displayName", job_name), command.strip(), variables, condition, may_fail)
+                yield Step(name, step.get("displayName", job_name), command.strip(), *variables, condition, may_fail)
 
 
 def _no_template(part: dict[str, Any]) -> dict[str, Any]:
@@ -297,5 +301,5 @@ def _azure_variables(variables: Any) -> dict[str, str]:
 
 def _jenkins(text: str) -> Iterator[Step]:
     for shell in jenkinsfile.shells(text):
-        variables, condition = _literal(shell.environment), _both(*shell.when)
-        yield Step(shell.stage, shell.stage, shell.command, variables, condition, shell.may_fail)
+        variables, condition = _variables(shell.environment), _both(*shell.when)
+        yield Step(shell.stage, shell.stage, shell.command, *variables, condition, shell.may_fail)

@@ -49,7 +49,19 @@ class Statement:
 
 @dataclass(frozen=True)
 class Shell:
-    """A command: its stage, the variables set for it, the `when` of the stage as written, and whether it may fail."""
+    """A command.
+
+    Attributes
+    ----------
+    stage
+        The stage it stands in.
+    environment
+        The variables set for it; the value of a call is its text with `$` before it.
+    when
+        The conditions of its stage and of the stages around it, as written.
+    may_fail
+        Whether what follows runs although it failed.
+    """
 
     stage: str
     command: str
@@ -181,12 +193,15 @@ def _steps(block: Statement, may_fail: bool = False) -> Iterator[tuple[str, bool
 
 
 def _environment(block: Statement) -> dict[str, str]:
-    """What `environment { }` sets to a text; what it takes from elsewhere, as credentials, is left out."""
+    """What `environment { }` sets: a text, or a call as `credentials('x')`, written `$credentials('x')`."""
     found = {}
     for clause in block.all("environment"):
         for one in clause.block or ():
-            if len(one.arguments) == 2 and one.arguments[0].text == "=" and one.arguments[1].quoted:
-                found[one.name] = one.arguments[1].text
+            sign, *value = one.arguments or (Word("", one.line),)
+            if sign.text != "=" or not value:
+                raise JenkinsfileError(f"line {one.line}: NAME = value is expected in `environment`")
+            written = "".join(f"'{word.text}'" if word.quoted else word.text for word in value)
+            found[one.name] = value[0].text if len(value) == 1 and value[0].quoted else f"${written}"
     return found
 
 
