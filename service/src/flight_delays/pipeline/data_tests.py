@@ -55,7 +55,8 @@ def check_data(
     if not findings.passed:
         return findings
     if flights.empty:
-        return findings + [_finding("flights", False, "none", "some", "There is nothing to learn.")]
+        nothing = _finding("flights", False, "none", "some", "There is nothing to learn from.")
+        return findings + Findings([nothing])
     days = flights["departure"].dt.floor("D")
     recent = (days > days.max() - pd.Timedelta(days=limits.recent_days)).to_numpy()
     tests = (
@@ -256,8 +257,9 @@ def _values_known_from_before(
     flights: pd.DataFrame, recent: NDArray[np.bool_], limits: DataLimits
 ) -> Iterator[Finding]:
     for name in ("carrier", "origin"):
-        now = flights.loc[recent, name].value_counts(normalize=True)
-        before = flights.loc[~recent, name].value_counts(normalize=True)
+        values = flights[name].astype(str)
+        now = values[recent].value_counts(normalize=True)
+        before = values[~recent].value_counts(normalize=True)
         if before.empty:  # the table is shorter than `recent_days`; nothing to compare with
             before = now
         both = pd.DataFrame({"now": now.astype(float), "before": before.astype(float)}).fillna(0.0)
