@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from flight_delays.bundle import load_bundle
-
-# The training half is imported where it is used, so that `check` also works where only the
-# serving half is installed.
+# Everything is imported where it is used: `check` also works where only the serving half is
+# installed, and a pipeline with nothing to do loads neither NumPy nor onnxruntime.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     pipeline.add_argument(
         "--force", action="store_true", help="do the work though nothing has changed"
     )
+    pipeline.add_argument(
+        "--champion",
+        type=Path,
+        metavar="FOLDER",
+        help="bundle of the version in service, where the registry does not have it yet",
+    )
     pipeline.set_defaults(run=_pipeline, needs="the pipeline needs flight-delays[train,pipeline]")
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document of the service")
@@ -167,7 +171,13 @@ def _serve(options: argparse.Namespace) -> None:
 def _pipeline(options: argparse.Namespace) -> int:
     from flight_delays.pipeline.command import run_command
 
-    return run_command(options.stage, options.project, options.work, force=options.force)
+    return run_command(
+        options.stage,
+        options.project,
+        options.work,
+        force=options.force,
+        champion=options.champion,
+    )
 
 
 def _openapi(options: argparse.Namespace) -> None:
@@ -181,6 +191,8 @@ def _openapi(options: argparse.Namespace) -> None:
 
 
 def _report(folder: Path, expected_sha256: str | None = None) -> None:
+    from flight_delays.bundle import load_bundle
+
     bundle = load_bundle(folder, expected_sha256)
     info, metrics = bundle.info, bundle.info.metrics
     print(f"version    {info.version}")

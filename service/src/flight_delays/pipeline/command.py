@@ -34,7 +34,7 @@ STAGES: tuple[type[Stage], ...] = (
 )  # fmt: skip
 ALL = "run"
 NAMES = (*(stage.name for stage in STAGES), ALL)
-LOCK_FILE = "lock"
+WORK_FOLDER, LOCK_FILE = ".pipeline", "lock"
 LOCK_TIMEOUT_S = 900.0
 
 
@@ -44,6 +44,7 @@ def run_command(
     work: Path | None = None,
     *,
     force: bool = False,
+    champion: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
     """Run a stage, or `run` for all, and print what it does.
@@ -52,6 +53,8 @@ def run_command(
         project: the folder with pipeline.toml.
         work: the folder for outputs; by default PROJECT/.pipeline.
         force: do the work though nothing has changed.
+        champion: the folder of the champion's bundle, for a registry that does not have it.
+        environment: by default os.environ.
 
     Returns:
         The exit code: 0 done or up to date, 1 the stage says no, 2 wrong configuration, 3 an
@@ -59,7 +62,8 @@ def run_command(
     """
     at = "pipeline" if name == ALL else name
     try:
-        place = _place(project, work, os.environ if environment is None else environment)
+        environment = os.environ if environment is None else environment
+        place = _place(project, work, champion, environment)
         if name == ALL:
             _check_service(place.surroundings)
         with _locked(place.work):
@@ -90,6 +94,8 @@ def run_stage(stage: Stage, *, force: bool = False) -> None:
     if not force and record is not None and not changed and stage.still_holds(record):
         print(f"{stage.name}: up to date, {record.said}", flush=True)
         return
+    if record is not None and changed:
+        print(f"{stage.name}: again, since these differ: {', '.join(changed)}", flush=True)
     stage.begin()
     done = stage.work()
     stage.succeed(inputs, done)
@@ -109,7 +115,9 @@ def _check_needs(stage: Stage) -> None:
                 )
 
 
-def _place(project: Path, work: Path | None, environment: Mapping[str, str]) -> Place:
+def _place(
+    project: Path, work: Path | None, champion: Path | None, environment: Mapping[str, str]
+) -> Place:
     """Read everything the pipeline is told; the faults of file and environment come together."""
     project = project.resolve()
     found, faults = [], []
@@ -121,7 +129,7 @@ def _place(project: Path, work: Path | None, environment: Mapping[str, str]) -> 
     if faults:
         raise Misconfigured(*faults)
     check_code(project)
-    return Place(project, (work or project / ".pipeline").resolve(), *found)
+    return Place(project, (work or project / WORK_FOLDER).resolve(), *found, champion)
 
 
 def _check_service(surroundings: Surroundings) -> None:

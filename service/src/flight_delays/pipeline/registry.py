@@ -7,35 +7,44 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-# Before the import: nothing is reported to MLflow's maker.
+# Read by MLflow when it is imported: nothing is reported to its maker, no bars are drawn in logs.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from flight_delays.archive import read_archive
-from flight_delays.bundle import INFO_FILE, Bundle, load_bundle
-from flight_delays.disk import rename, write_file
-from flight_delays.metadata import MODEL_FILE
+from flight_delays.bundle import Bundle, load_bundle
+from flight_delays.disk import rename
 from flight_delays.pipeline.outcome import OutsideFailed
-from flight_delays.pipeline.stage import Place
+from flight_delays.pipeline.stage import DRAFT, Place
+from flight_delays.pipeline.zipped import unpack
 
 MODEL = EXPERIMENT = "flight-delays"
 CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDER, STORE_FILE, ARTIFACTS = "mlflow", "mlflow.sqlite", "artifacts"
 ARTIFACT_FOLDER = "bundle"
 KEY_TAG = "pipeline.key"
+_PLACES = (
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("experiments", "artifact_location"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,14 @@ class Registry:
         """
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        uri, self._artifacts = place.surroundings.tracking_uri, None
+        uri = place.surroundings.tracking_uri
+        file = place.work / FOLDER / STORE_FILE if uri is None else _sqlite_file(uri)
+        self._artifacts: str | None = None  # a server decides itself
         with _told():
-            if uri is None:
-                folder = (place.work / FOLDER).resolve()
-                uri = _default_store(folder)
-                self._artifacts = (folder / ARTIFACTS).as_uri()
+            if file is not None:
+                file = file.resolve()
+                self._artifacts = (file.parent / ARTIFACTS).as_uri()
+                uri = _open_sqlite(file, self._artifacts)
             self._client = MlflowClient(uri, uri)
             self._experiment = self._find_experiment()
 
@@ -85,12 +96,18 @@ class Registry:
         self,
         run_id: str,
         *,
-        at_ms: int,
+        at_ms: int | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Record params, metrics and tags. The same ones at the same time are recorded once."""
+        """Record params, metrics and tags.
+
+        Args:
+            at_ms: the time of the metrics, milliseconds since 1970, now by default. The same ones
+                at the same time are recorded once.
+        """
+        at_ms = int(time.time() * 1000) if at_ms is None else at_ms
         with _told():
             self._client.log_batch(
                 run_id,
@@ -192,34 +209,64 @@ class Registry:
                 raise
 
 
-def unpack(archive: bytes, folder: Path) -> None:
-    """Write the two files of a bundle's zip into a folder."""
-    for name, content in read_archive(archive).items():
-        if name in (MODEL_FILE, INFO_FILE):
-            write_file(folder / name, content)
-
-
 def _registered(found: ModelVersion) -> Registered:
     return Registered(str(found.version), found.tags["version"], found.tags["sha256"], found.run_id)
 
 
-def _default_store(folder: Path) -> str:
-    """Return the URI of the SQLite store of a folder, which is made if it is not there.
+def _sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite URI, None for another kind."""
+    prefix = "sqlite:///"
+    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
 
-    Making one takes MLflow four seconds of migrations. Killed within them it would leave a store
-    that cannot be opened, so it is made under another name.
+
+def _open_sqlite(path: Path, artifacts: str) -> str:
+    """Return the URI of a SQLite store, which is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            _follow_move(path, artifacts)
+        else:
+            _make_sqlite(path, artifacts)
+    return _sqlite_uri(path)
+
+
+def _make_sqlite(path: Path, artifacts: str) -> None:
+    """Make a store under other names first: killed within its migrations it could not be opened.
+
+    They take MLflow four seconds. It keeps the file open, so a copy of it gets the name.
     """
-    path = folder / STORE_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".draft-{uuid4().hex}.sqlite"
-        uri = _sqlite(draft)
-        MlflowClient(uri, uri).search_experiments(max_results=1)
-        rename(draft, path)
-    return _sqlite(path)
+    for leftover in path.parent.glob(f"{DRAFT}*"):
+        with suppress(OSError):  # in use on Windows; the next process removes it
+            leftover.unlink()
+    made, copied = (path.parent / f"{DRAFT}{uuid4().hex}{path.suffix}" for _ in range(2))
+    uri = _sqlite_uri(made)
+    MlflowClient(uri, uri).create_experiment(EXPERIMENT, artifacts)
+    with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(copied)) as target:
+        source.backup(target)
+    rename(copied, path)
+    with suppress(OSError):
+        made.unlink()
 
 
-def _sqlite(path: Path) -> str:
+def _follow_move(path: Path, artifacts: str) -> None:
+    """Correct the places of artifacts after the work folder was moved.
+
+    MLflow notes them as absolute, and CI systems hand a work folder on to other folders.
+    """
+    with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        found = connection.execute(query, (EXPERIMENT,)).fetchone()
+        if found is None or found[0] == artifacts:
+            return
+        for table, column in _PLACES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE substr({column}, 1, ?) = ?",
+                (artifacts, len(found[0]) + 1, len(found[0]), found[0]),
+            )
+
+
+def _sqlite_uri(path: Path) -> str:
     return f"sqlite:///{path.as_posix()}"
 
 

@@ -6,15 +6,15 @@ import statistics
 import time
 from uuid import uuid4
 
-from flight_delays.bundle import Bundle
+from flight_delays.metadata import BundleInfo
 from flight_delays.pipeline.client import Service
-from flight_delays.pipeline.outcome import OutsideFailed, StageError
+from flight_delays.pipeline.outcome import StageError
 
 ROUNDS = 8  # on connections of their own, so that several workers answer
 PAUSE_S = 0.05
 
 
-def smoke_test(service: Service, bundle: Bundle, max_ms: float, timeout_s: float) -> list[str]:
+def smoke_test(service: Service, info: BundleInfo, max_ms: float, timeout_s: float) -> list[str]:
     """Try the service with a bundle's golden rows.
 
     Workers adopt a new champion within a fraction of a second, so the old version may answer until
@@ -24,28 +24,28 @@ def smoke_test(service: Service, bundle: Bundle, max_ms: float, timeout_s: float
         What is wrong, a sentence each; empty if nothing is.
     """
     try:
-        return _try_rounds(service, bundle, max_ms, time.monotonic() + timeout_s)
+        return _try_rounds(service, info, max_ms, time.monotonic() + timeout_s)
     except StageError as error:
         return error.reasons
     except (ValueError, KeyError, TypeError) as error:
         return [f"an answer cannot be read: {type(error).__name__}: {error}"]
 
 
-def _try_rounds(service: Service, bundle: Bundle, max_ms: float, deadline: float) -> list[str]:
-    golden = bundle.info.golden
+def _try_rounds(service: Service, info: BundleInfo, max_ms: float, deadline: float) -> list[str]:
+    golden = info.golden
     seconds: list[float] = []
     while len(seconds) < ROUNDS:
         begun = time.perf_counter()
         answer = service.predict(golden.columns, f"smoke-{uuid4().hex}", fresh=True)
         took = time.perf_counter() - begun
         not_ready = service.ready()
-        if not_ready or answer["version"] != bundle.version:
+        if not_ready or answer["version"] != info.version:
             seconds.clear()
             if time.monotonic() > deadline:
-                return [not_ready or f"{answer['version']} answers, expected {bundle.version}"]
+                return [not_ready or f"{answer['version']} answers, expected {info.version}"]
             time.sleep(PAUSE_S)
             continue
-        if faults := _compare(answer["probabilities"], bundle):
+        if faults := _compare(answer["probabilities"], info):
             return faults
         seconds.append(took)
     median = statistics.median(seconds) * 1000
@@ -54,8 +54,8 @@ def _try_rounds(service: Service, bundle: Bundle, max_ms: float, deadline: float
     return []
 
 
-def _compare(found: list[float], bundle: Bundle) -> list[str]:
-    golden = bundle.info.golden
+def _compare(found: list[float], info: BundleInfo) -> list[str]:
+    golden = info.golden
     if len(found) != len(golden.probabilities):
         return [f"expected {len(golden.probabilities)} golden rows, found {len(found)}"]
     for row, (expected, actual) in enumerate(zip(golden.probabilities, found, strict=True)):
@@ -65,16 +65,3 @@ def _compare(found: list[float], bundle: Bundle) -> list[str]:
                 f"found {actual:.7f}"
             ]
     return []
-
-
-def wait_until_answers(service: Service, timeout_s: float) -> None:
-    """Raise OutsideFailed unless the service answers within `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            service.champion()
-            return
-        except OutsideFailed:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(PAUSE_S)

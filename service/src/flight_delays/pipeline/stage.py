@@ -66,12 +66,16 @@ class Place:
     Attributes:
         project: the folder with pipeline.toml, src and tests.
         work: the folder for outputs.
+        champion_folder: the champion's bundle, for a registry that does not have it yet.
+        cache: what one stage of a run has loaded and a later one need not load again.
     """
 
     project: Path
     work: Path
     config: Config
     surroundings: Surroundings
+    champion_folder: Path | None = None
+    cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def folder(self, stage: str) -> Path:
         return self.work / stage

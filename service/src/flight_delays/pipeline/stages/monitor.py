@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-from flight_delays.bundle import load_bundle
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.findings import Finding, Findings
 from flight_delays.pipeline.inputs import code_digest, data_digest
 from flight_delays.pipeline.outcome import SaysNo
 from flight_delays.pipeline.stage import Done, Record, Stage
-from flight_delays.pipeline.stages.train import TRAIN_FILE, between
+from flight_delays.pipeline.stages.train import TRAIN_FILE
 from flight_delays.pipeline.stages.validate import VERDICT_FILE
+from flight_delays.pipeline.table import newest_flights
 
 MONITOR_FILE = "monitor.json"
 SMALL = 1e-4  # share of an empty tenth, so that PSI stays finite
@@ -24,7 +24,7 @@ class MonitorStage(Stage):
     """Output monitor.json; an alarm ends with 1."""
 
     name = "monitor"
-    needs = ("test", "train", "validate", "package", "deploy")
+    needs = ("deploy",)
 
     def inputs(self) -> dict[str, str]:
         deployed = self.place.needed("deploy")
@@ -67,12 +67,12 @@ class MonitorStage(Stage):
     def _replay(self, service: Service, version: str) -> Iterator[Finding]:
         import numpy as np
 
+        from flight_delays.bundle import load_bundle
         from flight_delays.evaluation import score
-        from flight_delays.flights import columns_of, load_flights
+        from flight_delays.flights import columns_of
 
-        config = self.place.config
-        limits = config.monitor
-        window = between(load_flights(), config.window_first, config.as_of)
+        limits = self.place.config.monitor
+        window = newest_flights(self.place)
         if len(window) > limits.max_rows:
             window = window.sample(limits.max_rows, random_state=0)
         columns = columns_of(window)

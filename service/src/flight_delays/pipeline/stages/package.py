@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
-from pathlib import Path
 
-from flight_delays.archive import LIMITS, read_archive
 from flight_delays.pipeline.inputs import code_digest
 from flight_delays.pipeline.outcome import Stale
 from flight_delays.pipeline.stage import Done, Record, Stage
 
 PACKAGE_FILE = "package.json"
-_BEGIN = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name; the same bundle, the same bytes
 
 
 class PackageStage(Stage):
@@ -33,10 +28,11 @@ class PackageStage(Stage):
 
     def work(self) -> Done:
         from flight_delays.pipeline.registry import CHALLENGER, CHAMPION, Registry
+        from flight_delays.pipeline.zipped import pack
 
         trained, judged = self._needed()
         version = trained.facts["version"]
-        content = make_archive(self.place.folder("train") / version)
+        content = pack(self.place.folder("train") / version)
         archive = self.write(f"{version}.zip", content)
         registry = Registry(self.place)
         registered = registry.register(
@@ -67,15 +63,3 @@ class PackageStage(Stage):
                 f"{trained.facts['version']}; run `validate` first"
             )
         return trained, judged
-
-
-def make_archive(folder: Path) -> bytes:
-    """Zip a bundle. The same bundle gives the same bytes, at any time and on any system."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as opened:
-        for name in LIMITS:
-            entry = zipfile.ZipInfo(name, _BEGIN)
-            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-            opened.writestr(entry, (folder / name).read_bytes(), compresslevel=9)
-    read_archive(buffer.getvalue())
-    return buffer.getvalue()

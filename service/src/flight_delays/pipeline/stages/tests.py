@@ -10,6 +10,7 @@ from uuid import uuid4
 from xml.etree import ElementTree
 
 from flight_delays.disk import rename
+from flight_delays.pipeline.config import SERVICE_PREFIX
 from flight_delays.pipeline.inputs import PACKAGE, file_digest, installed, tree_digest
 from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
 from flight_delays.pipeline.stage import DRAFT, Done, Stage
@@ -39,7 +40,8 @@ class TestStage(Stage):
         section, project = self.place.config.test, self.place.project
         draft = self.folder / f"{DRAFT}{uuid4().hex}.xml"
         command = [sys.executable, "-m", "pytest", *section.arguments, f"--junit-xml={draft}"]
-        environment = dict(os.environ)
+        # The tests have no business with the service's key.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(SERVICE_PREFIX)}
         if (source := project / "src").is_dir():
             paths = [str(source), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flight_delays.bundle import INFO_FILE, Bundle, load_bundle
-from flight_delays.metadata import MODEL_FILE
 from flight_delays.pipeline.inputs import (
     code_digest,
     data_digest,
@@ -17,9 +15,12 @@ from flight_delays.pipeline.inputs import (
 )
 from flight_delays.pipeline.outcome import Misconfigured, SaysNo
 from flight_delays.pipeline.stage import DRAFT, Done, Stage
+from flight_delays.pipeline.table import flights_between
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from flight_delays.bundle import Bundle
 
 DATA_TESTS_FILE, TRAIN_FILE = "data_tests.json", "train.json"
 DECILES = 10
@@ -42,11 +43,12 @@ class TrainStage(Stage):
         }
 
     def work(self) -> Done:
-        from flight_delays.flights import load_flights
+        from flight_delays.bundle import INFO_FILE
+        from flight_delays.metadata import MODEL_FILE
         from flight_delays.pipeline.data_tests import check_data
 
         config = self.place.config
-        flights = between(load_flights(), config.data.first, config.through)
+        flights = flights_between(self.place, config.data.first, config.through)
         if flights.empty:
             raise Misconfigured(f"[data] no flights up to {config.through}; the data is of 2013")
         findings = check_data(flights, as_of=config.as_of, limits=config.data)
@@ -89,9 +91,11 @@ class TrainStage(Stage):
         which revision. So the same model made again would be the same version with other bytes,
         which a service that holds it has to refuse.
         """
+        from flight_delays.bundle import load_bundle
         from flight_delays.evaluation import validate_forward
         from flight_delays.export import export_bundle
-        from flight_delays.pipeline.registry import Registry, unpack
+        from flight_delays.pipeline.registry import Registry
+        from flight_delays.pipeline.zipped import unpack
         from flight_delays.training import fit
 
         model = self.place.config.model
@@ -125,15 +129,9 @@ class TrainStage(Stage):
         return bundle, run_id
 
 
-def between(flights: pd.DataFrame, first: date | None, last: date) -> pd.DataFrame:
-    """Return the flights scheduled from one day to another, both included."""
-    from flight_delays.flights import split_by_day
+def _is_bundle(folder: Path) -> bool:
+    from flight_delays.bundle import load_bundle
 
-    flights, _ = split_by_day(flights, last)
-    return flights if first is None else flights[flights["departure"].dt.date >= first]
-
-
-def _is_bundle(folder) -> bool:
     try:
         load_bundle(folder)
     except (OSError, ValueError):

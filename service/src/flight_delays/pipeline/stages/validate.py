@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flight_delays.bundle import Bundle, load_bundle
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.inputs import code_digest, data_digest, training_libraries
-from flight_delays.pipeline.outcome import OutsideFailed, SaysNo
+from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
 from flight_delays.pipeline.stage import Done, Record, Stage
-from flight_delays.pipeline.stages.train import TrainStage, between
+from flight_delays.pipeline.stages.train import TrainStage
+from flight_delays.pipeline.table import newest_flights
 
 if TYPE_CHECKING:
-    from flight_delays.pipeline.registry import Registry
+    from flight_delays.bundle import Bundle
+    from flight_delays.pipeline.registry import Registered, Registry
 
 VERDICT_FILE, VERDICT_PAGE = "verdict.json", "verdict.md"
 
@@ -55,6 +56,7 @@ class ValidateStage(Stage):
         return version in (record.facts["champion"], record.facts["version"])
 
     def work(self) -> Done:
+        from flight_delays.bundle import load_bundle
         from flight_delays.pipeline.registry import Registry
 
         trained = self.place.needed(TrainStage.name)
@@ -69,7 +71,6 @@ class ValidateStage(Stage):
         print(verdict.to_table(), flush=True)
         registry.log(
             trained.facts["run_id"],
-            at_ms=int(challenger.info.created.timestamp() * 1000),
             metrics={f"gate.{name}": value for name, value in verdict.measures.items()},
             tags={"gate": "passed" if verdict.passed else "refused"},
         )
@@ -82,12 +83,9 @@ class ValidateStage(Stage):
         return done
 
     def _judge(self, challenger: Bundle, champion: Bundle | None) -> Any:
-        from flight_delays.flights import load_flights
         from flight_delays.pipeline.gate import judge
 
-        config = self.place.config
-        window = between(load_flights(), config.window_first, config.as_of)
-        return judge(challenger, champion, window, config.gate)
+        return judge(challenger, champion, newest_flights(self.place), self.place.config.gate)
 
     def _champion(self, registry: Registry | None) -> Champion:
         """Ask the service; where none is named, the registry."""
@@ -106,11 +104,39 @@ class ValidateStage(Stage):
             return None
         registered = registry.find(champion.version)
         if registered is None:
+            registered = self._adopt(champion, registry)
+        return registry.bundle_of(registered)
+
+    def _adopt(self, champion: Champion, registry: Registry) -> Registered:
+        """Add a champion that came into service without this pipeline to the registry."""
+        from flight_delays.bundle import load_bundle
+        from flight_delays.pipeline import registry as names
+        from flight_delays.pipeline.zipped import pack
+
+        folder = self.place.champion_folder
+        if folder is None:
             raise OutsideFailed(
                 f"the champion {champion.version}, named by {champion.said_by}, is not in the "
-                f"registry, so no challenger can be compared with it"
+                f"registry, so no challenger can be compared with it; name the folder of its "
+                f"bundle once by --champion"
             )
-        return registry.bundle_of(registered)
+        try:
+            bundle = load_bundle(folder)
+        except (OSError, ValueError) as error:
+            raise Misconfigured(f"--champion: {error}") from None
+        if bundle.version != champion.version:
+            raise Misconfigured(
+                f"--champion: expected {champion.version}, which is in service, found "
+                f"{bundle.version}"
+            )
+        tags = {"version": bundle.version, "adopted": "true"}
+        run_id = registry.run(f"adopted {bundle.sha256}", bundle.version, tags)
+        archive = self.write(f"{bundle.version}.zip", pack(folder))
+        adopted = registry.register(bundle.version, bundle.sha256, archive, run_id)
+        registry.finish(run_id)
+        archive.unlink()
+        registry.point(names.CHAMPION, adopted)
+        return adopted
 
     def _done(
         self, bundle: Bundle, champion: Champion, verdict: dict[str, Any], page: str, said: str
