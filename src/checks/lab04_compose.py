@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from labkit.exercise import case, expect
 from lessonkit.engine import Engine, EngineError
 from lessonkit.engine_build import Image
 from lessonkit.engine_scope import Container, Scope, write_files
+from lessonkit.inside import get, post
 from lessonkit.shipping import PORT, service_pair
 
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmg]?)b?", re.IGNORECASE)
@@ -135,7 +135,7 @@ class Compose(InEngine):
     id = "compose"
     title = "Mend a compose file"
     names = ("mended_compose",)
-    points = 4.0
+    points = 3.0
     hints = (
         "In a container `localhost` is the container itself. Services of one compose file find each other by the names "
         "they have there.",
@@ -272,7 +272,7 @@ class Compose(InEngine):
         said = done.last_line.replace(str(folder), "")
         expect(done.returncode == 0, "`docker compose` refuses the file.", "docker compose config", got=said[:300])
 
-    @case("brought up, the api finds the store, and answers who has the key", weight=2)
+    @case("brought up, the api finds the store, and answers who has the key")
     def up(self, answer: Answer, rng: np.random.Generator) -> None:
         read = self._read(answer)
         _expect_harmless(read)
@@ -286,11 +286,10 @@ class Compose(InEngine):
         folder = write_files(scope.folder / "up", {"compose.yaml": yaml.safe_dump(ours), **files})
         _up(scope, folder)
         container = _container(scope, "api")
-        ((status, body),) = ask(container, [("GET", "/health", None, {})])
+        ((status, body),) = ask(container, [get("/health")])
         reaches = "The api is up, and does not reach the store."
         expect(status == 200, reaches, "GET /health", got=f"{status} {body}"[:200], expected="200")
-        request = ("POST", "/score", json.dumps({"skills": ["sql"]}), {"X-Api-Key": "no"})
-        ((status, _),) = ask(container, [request])
+        ((status, _),) = ask(container, [post("/score", {"skills": ["sql"]}, {"X-Api-Key": "no"})])
         expect(
             status == 401, "The api answers without the key.", "POST /score, X-Api-Key: no", got=status, expected=401
         )

@@ -50,7 +50,7 @@ class Ship(InEngine):
     id = "ship"
     title = "Leave behind what nobody needs there"
     names = ("ignore_file", "small_dockerfile")
-    points = 4.0
+    points = 3.0
     hints = (
         ".dockerignore has a pattern on each line, and a folder's name leaves out all that is in it. A pattern without "
         "`**/` counts from the project's own folder: `.env` is not `deploy/.env`.",
@@ -94,7 +94,7 @@ class Ship(InEngine):
         for name in [*NEEDED, *(name for name in project if name.startswith("wheels/"))]:
             expect(name not in kept_back, f"{name} is kept back, and the build needs it.", got=f"kept back: {name}")
 
-    @case("the last stage installs and copies only what the service needs")
+    @case("the last stage installs and copies only what the service needs", weight=2)
     def separates(self, answer: Answer, rng: np.random.Generator) -> None:
         project = self._project(rng)
         _, _, read = self._read(answer, project)
@@ -126,8 +126,7 @@ class Ship(InEngine):
             expect_scores(container, seed)
 
     @case(
-        f"the image is at most {BEYOND_BASE_MB:g} MB larger than its base, and no layer holds what should stay behind",
-        2,
+        f"the image is at most {BEYOND_BASE_MB:g} MB larger than its base, and no layer holds what should stay behind"
     )
     def small(self, answer: Answer, rng: np.random.Generator) -> None:
         project = training_project()
@@ -229,7 +228,7 @@ class Secret(InEngine):
         with running(scope, image, env=LOG) as container:
             expect_scores(container, seed)
 
-    @case("the token is in no layer, and not in the history", 2)
+    @case("the token is in no layer, and not in the history")
     def no_trace(self, answer: Answer, rng: np.random.Generator) -> None:
         text, read = self._read(answer)
         scope = self.scope(answer)

@@ -16,14 +16,15 @@ from typing import Any
 from checks.lab04_dockerfile import Dockerfile
 from labkit.answer import Answer, CannotTry, Wrong
 from labkit.exercise import Exercise, Report, expect
+from lessonkit import inside
 from lessonkit.engine import BuildFailed, EngineError, NoEngine, find_engine
 from lessonkit.engine_build import Image
 from lessonkit.engine_scope import Container, Scope
+from lessonkit.inside import Reply, Request, post
 from lessonkit.screener import matchwords
 from lessonkit.shipping import BASE, PORT, Project, draw_skills, model
 
 BUILD_S = 60.0
-START_S = 15.0
 BUILD_MB, RUN_MB = 512, 128
 LIMITS: dict[str, Any] = {
     "read_only": True,
@@ -35,28 +36,6 @@ LIMITS: dict[str, Any] = {
     "network": "none",
 }
 OPTIONS = ("--log-opt", "max-size=1m", "--ulimit", "nofile=256:256")
-# Runs in the container, sends requests there and prints what came back. Its argument: JSON of port, patience, requests.
-PROBE = """
-import http.client, json, socket, sys, time
-port, patience, requests = json.loads(sys.argv[1])
-until = time.monotonic() + patience
-while True:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        break
-    except OSError:
-        if time.monotonic() > until:
-            sys.exit("nothing listens on port %d" % port)
-        time.sleep(0.05)
-replies = []
-for method, path, body, headers in requests:
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    link.request(method, path, body, headers)
-    reply = link.getresponse()
-    replies.append([reply.status, reply.read(4000).decode("utf-8", "replace")])
-print(json.dumps(replies))
-"""
-Request = tuple[str, str, str | None, Mapping[str, str]]
 
 
 class InEngine(Exercise):
@@ -164,46 +143,28 @@ def running(scope: Scope, image: Image, *, options: Sequence[str] = (), **how: A
             container.remove()
 
 
-def ask(container: Container, requests: Sequence[Request], port: int = PORT) -> list[tuple[int, Any]]:
-    """Send requests from inside the container; status and JSON body of each reply. Wrong if nothing answers."""
-    asked = json.dumps([port, START_S, requests])
-    done = container.exec("python", "-c", PROBE, asked, timeout_s=START_S + 15)
-    if done.returncode:
+def ask(container: Container, requests: Sequence[Request], port: int = PORT) -> list[Reply]:
+    """Send requests from inside the container. Wrong if nothing answers."""
+    try:
+        return inside.ask(container, requests, port)
+    except (inside.NoAnswer, TimeoutError) as silent:
         state = container.state()
-        logs = container.logs().strip().splitlines()[-2:]
-        if state.running:
-            raise Wrong(
-                "The container runs, and the service in it does not answer.",
-                tried=f"a request to port {port} from inside the container",
-                got=(done.last_line + (" Its last lines: " + " ".join(logs) if logs else ""))[:400],
-                expected=f"an answer within {START_S:.0f} s",
-            )
+        logs = " ".join(container.logs().strip().splitlines()[-2:])[-400:]
+        if not state.running:
+            told = f"The container ended with exit code {state.exit_code} soon after its start."
+            raise Wrong(told, tried="docker run", got=logs or "it printed nothing") from silent
         raise Wrong(
-            f"The container ended with exit code {state.exit_code} soon after its start.",
-            tried="docker run",
-            got=" ".join(logs)[-400:] or "it printed nothing",
-        )
-    try:
-        replies = [(int(status), body) for status, body in json.loads(done.stdout)]
-    except (ValueError, TypeError) as error:
-        raise Wrong("What came back from inside the container cannot be read.", got=done.stdout[:200]) from error
-    return [(status, _json(body)) for status, body in replies]
-
-
-def _json(body: object) -> Any:
-    try:
-        return json.loads(str(body))
-    except ValueError:
-        return str(body)
+            "The container runs, and the service in it does not answer.",
+            tried=f"a request to port {port} from inside the container",
+            got=f"{silent}{'. Its last lines: ' if logs else ''}{logs}"[:400],
+        ) from silent
 
 
 def expect_scores(container: Container, seed: int, headers: Mapping[str, str] | None = None) -> None:
     """Raise Wrong unless the service in the container gives candidates the scores of the model with this seed."""
     weights = model(seed)["weights"]
     candidates = draw_skills(seed + 1, 3)
-    replies = ask(
-        container, [("POST", "/score", json.dumps({"skills": skills}), headers or {}) for skills in candidates]
-    )
+    replies = ask(container, [post("/score", {"skills": skills}, headers) for skills in candidates])
     for skills, (status, body) in zip(candidates, replies, strict=False):
         wanted = f"{matchwords.score(skills, weights):.4f}"
         tried = f"POST /score {json.dumps({'skills': skills})}"
