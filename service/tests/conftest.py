@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,3 +228,97 @@ def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     yield make
     for client in clients:
         client.close()
+
+
+CONTAINER_LABEL = "flight-delays-test"
+
+
+class Engine:
+    """Docker by its command. What is made carries a label, by which it is removed again."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self.label = f"{CONTAINER_LABEL}={value}"
+
+    def apart(self, name: str) -> Engine:
+        """The same engine with another label, for what is removed at another time."""
+        return Engine(f"{self.value}-{name}")
+
+    def run(self, *words: str | Path, timeout_s: float = 120) -> str:
+        """Run a command that must succeed; return what it wrote, without blanks at the ends."""
+        done = subprocess.run(
+            ["docker", *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == 0, (
+            f"{words[:2]} ended with {done.returncode}: {done.stdout[-3000:]}"
+        )
+        return done.stdout.strip()
+
+    def build(self, context: Path, *options: str) -> str:
+        """Build a labelled image and return what the build said."""
+        words = ("build", "--progress", "plain", "--label", self.label, *options, context)
+        return self.run(*words, timeout_s=500)
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any]:
+        """What the engine knows of a thing."""
+        return json.loads(self.run(kind, "inspect", name))[0]
+
+    def has_image(self, name: str) -> bool:
+        """Whether an image is here, or can be fetched."""
+        for words in (("image", "inspect", name), ("pull", "--quiet", name)):
+            if subprocess.run(["docker", *words], capture_output=True, check=False).returncode == 0:
+                return True
+        return False
+
+    def made(self) -> dict[str, list[str]]:
+        """The ids of what carries the label, in the order in which it can be removed."""
+        kinds = {"container": ["--all"], "network": [], "volume": [], "image": []}
+        return {
+            kind: self.run(kind, "ls", *every, "--quiet", "--filter", f"label={self.label}").split()
+            for kind, every in kinds.items()
+        }
+
+    def remove(self, *kinds: str) -> None:
+        """Remove what carries the label: all of it, or these kinds."""
+        options = {"container": ["--force", "--volumes"], "image": ["--force"]}
+        for kind, ids in self.made().items():
+            if ids and (kind in kinds or not kinds):
+                self.run(kind, "rm", *options.get(kind, []), *dict.fromkeys(ids))
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Docker for the tests of a module; at the end nothing they made is there any more."""
+    psutil = pytest.importorskip("psutil", reason="containers: the package psutil is missing")
+    if shutil.which("docker") is None:
+        pytest.skip("containers: docker is not installed")
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if asked.returncode:
+        pytest.skip(f"containers: docker's engine does not answer: {asked.stderr.strip()}")
+    for value in _labels():  # of runs that were killed before they could remove anything
+        if not psutil.pid_exists(int(value.partition("-")[0])):
+            Engine(value).remove()
+    engine = Engine(f"{os.getpid()}-{request.module.__name__.rpartition('.')[2]}")
+    try:
+        yield engine
+    finally:
+        engine.remove()
+    assert not any(engine.made().values())
+
+
+def _labels() -> set[str]:
+    """The values of the label on all that is there."""
+    every = Engine("")
+    every.label = CONTAINER_LABEL  # whatever its value
+    return {
+        (thing.get("Config") or thing)["Labels"][CONTAINER_LABEL]
+        for kind, ids in every.made().items()
+        for thing in (every.inspect(kind, name) for name in ids)
+    }
