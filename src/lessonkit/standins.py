@@ -62,6 +62,7 @@ previous=
 for stage in {stages}; do
   case " $line " in
     *" $stage "*)
+      case "pipeline $stage" in *"${{fails:-nothing fails}}"*) echo "$stage: failed" >&2; exit 1;; esac
       test -z "$previous" || test -e ".pipeline/$previous" || {{ echo "run $previous first" >&2; exit 3; }}
       touch ".pipeline/$stage"; exit 0;;
   esac
