@@ -42,8 +42,8 @@ class Find(Exercise):
         "each step: if this fails, who notices?",
         "`pytest -q | tee report.txt`: whose exit code is that of the line? `if: ${{ x }} == 'success'`: GitHub puts "
         "the value into the text, and then asks whether a text is true. Which texts are not?",
-        "`:latest` and `@main` are both names that somebody moves. `pickle` comes with Python. A preset for quality looks "
-        "at one table, stability compares two.",
+        "`:latest` and `@main` are both names that somebody moves. `pickle` comes with Python. A preset for quality "
+        "looks at one table, stability compares two.",
     )
 
     def _named(self, answer: Answer) -> dict[str, dict[int, str]]:
