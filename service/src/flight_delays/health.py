@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 
-PATIENCE_S = 2.0
+PATIENCE_S = 4.0  # seconds, less than the engine gives it
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
