@@ -14,6 +14,9 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from lessonkit.settings_file import with_setting
 
 NO_GIT = "git was not found, so each push is a plain copy here. git-scm.com has installers; on Linux `apt install git`."
 ALONE = {  # neither the settings of this machine nor a question at a terminal
@@ -60,6 +63,14 @@ class Project(ABC):
         if text.count(old) != 1:
             raise ValueError(f"{file}: expected {old!r} once, found it {text.count(old)} times")
         path.write_text(text.replace(old, new), encoding="utf-8", newline="\n")
+
+    def configure(self, file: str, settings: Mapping[str, Any]) -> None:
+        """Change settings of a TOML file, see `lessonkit.settings_file.with_setting`."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        for name, value in settings.items():
+            text = with_setting(text, name, value)
+        path.write_text(text, encoding="utf-8", newline="\n")
 
     @abstractmethod
     def push(self, message: str) -> None:
