@@ -48,6 +48,12 @@ def tree_digest(folder: Path, patterns: Iterable[str] = ("*.py",)) -> str:
 
 
 @lru_cache
+def package_digest() -> str:
+    """Return one digest of all code of this package, as it was when it was first asked for."""
+    return tree_digest(PACKAGE)
+
+
+@lru_cache
 def data_digest() -> str:
     """Return one digest of the files of flights, planes and weather.
 

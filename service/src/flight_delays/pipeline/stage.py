@@ -28,6 +28,7 @@ from flight_delays.pipeline.inputs import digest_of, file_digest
 from flight_delays.pipeline.outcome import Stale
 
 RECORD_FILE = "stage.json"
+TRAIN_FILE, VERDICT_FILE = "train.json", "verdict.json"  # which later stages read
 DRAFT = ".draft-"
 
 

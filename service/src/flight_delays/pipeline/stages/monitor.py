@@ -11,9 +11,7 @@ from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.findings import Finding, Findings
 from flight_delays.pipeline.inputs import code_digest, data_digest
 from flight_delays.pipeline.outcome import SaysNo
-from flight_delays.pipeline.stage import Done, Record, Stage
-from flight_delays.pipeline.stages.train import TRAIN_FILE
-from flight_delays.pipeline.stages.validate import VERDICT_FILE
+from flight_delays.pipeline.stage import TRAIN_FILE, VERDICT_FILE, Done, Record, Stage
 from flight_delays.pipeline.table import newest_flights
 
 MONITOR_FILE = "monitor.json"

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from flight_delays.disk import rename
 from flight_delays.pipeline.config import SERVICE_PREFIX
-from flight_delays.pipeline.inputs import PACKAGE, file_digest, installed, tree_digest
+from flight_delays.pipeline.inputs import file_digest, installed, package_digest, tree_digest
 from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
 from flight_delays.pipeline.stage import DRAFT, Done, Stage
 
@@ -29,7 +29,7 @@ class TestStage(Stage):
         project = self.place.project
         settings = project / "pyproject.toml"
         return {
-            "code": tree_digest(PACKAGE),
+            "code": package_digest(),
             "tests": tree_digest(project / "tests", ("*.py", "*.json", "*.toml", "*.csv")),
             "pyproject.toml": file_digest(settings) if settings.is_file() else "",
             "[test]": self.place.section("test"),

@@ -14,7 +14,7 @@ from flight_delays.pipeline.inputs import (
     training_libraries,
 )
 from flight_delays.pipeline.outcome import Misconfigured, SaysNo
-from flight_delays.pipeline.stage import DRAFT, Done, Stage
+from flight_delays.pipeline.stage import DRAFT, TRAIN_FILE, Done, Stage
 from flight_delays.pipeline.table import flights_between
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flight_delays.bundle import Bundle
 
-DATA_TESTS_FILE, TRAIN_FILE = "data_tests.json", "train.json"
+DATA_TESTS_FILE = "data_tests.json"
 DECILES = 10
 
 

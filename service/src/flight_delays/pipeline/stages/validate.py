@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.inputs import code_digest, data_digest, training_libraries
 from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
-from flight_delays.pipeline.stage import Done, Record, Stage
-from flight_delays.pipeline.stages.train import TrainStage
+from flight_delays.pipeline.stage import VERDICT_FILE, Done, Record, Stage
 from flight_delays.pipeline.table import newest_flights
 
 if TYPE_CHECKING:
     from flight_delays.bundle import Bundle
     from flight_delays.pipeline.registry import Registered, Registry
 
-VERDICT_FILE, VERDICT_PAGE = "verdict.json", "verdict.md"
+VERDICT_PAGE = "verdict.md"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class ValidateStage(Stage):
     needs = ("train",)
 
     def inputs(self) -> dict[str, str]:
-        trained = self.place.needed(TrainStage.name)
+        trained = self.place.needed("train")
         return {
             "bundle": trained.facts["sha256"],
             "code": code_digest(__name__),
@@ -59,9 +58,9 @@ class ValidateStage(Stage):
         from flight_delays.bundle import load_bundle
         from flight_delays.pipeline.registry import Registry
 
-        trained = self.place.needed(TrainStage.name)
+        trained = self.place.needed("train")
         version, digest = trained.facts["version"], trained.facts["sha256"]
-        challenger = load_bundle(self.place.folder(TrainStage.name) / version, digest)
+        challenger = load_bundle(self.place.folder("train") / version, digest)
         registry = Registry(self.place)
         champion = self._champion(registry)
         if champion.version == version:
