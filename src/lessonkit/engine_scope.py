@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,6 +146,31 @@ class Container:
         """What it has written to its output, then what to its errors."""
         done = self.engine.run("logs", self.id)
         return done.stdout + done.stderr
+
+    def wait_for_log(self, text: str, timeout_s: float = 30.0) -> None:
+        """Wait until it has written a line that holds this text.
+
+        Raises
+        ------
+        EngineError
+            It ended without having written it.
+        TimeoutError
+            It had not written it in time.
+        """
+        command = [self.engine.program, "logs", "--follow", self.id]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            timer = threading.Timer(timeout_s, process.kill)
+            timer.start()
+            try:
+                if any(text.encode() in line for line in process.stdout):
+                    return
+            finally:
+                late = not timer.is_alive()
+                timer.cancel()
+                process.kill()
+        if late:
+            raise TimeoutError(f"it did not write {text!r} within {timeout_s:g} s")
+        raise EngineError(f"it ended before it wrote {text!r}: {self.logs().strip()[-300:]}")
 
     def top(self) -> list[dict[str, str]]:
         """Its processes as the host sees them: `pid`, `user` and `command`.
@@ -425,10 +451,17 @@ class Scope:
         self.engine.check("volume", "create", "--label", self.label, full)
         return full
 
-    def compose(self, text: str, *words: str, timeout_s: float = 120.0) -> Done:
-        """Run `docker compose WORDS` with the text of a compose file, as a project named like this scope."""
+    def compose(self, text: str, *words: str, env: Mapping[str, str] | None = None, timeout_s: float = 120.0) -> Done:
+        """Run `docker compose WORDS` with the text of a compose file, as a project named like this scope.
+
+        Parameters
+        ----------
+        env
+            Values for the variables in the text.
+        """
         file = write_files(self.folder, {"compose.yaml": text}) / "compose.yaml"
-        return self.engine.run("compose", "--file", file, "--project-name", self.value, *words, timeout_s=timeout_s)
+        command = ["compose", "--ansi", "never", "--file", file, "--project-name", self.value, *words]
+        return self.engine.run(*command, timeout_s=timeout_s, env=env)
 
     def watch(self) -> contextlib.AbstractContextManager[Watch]:
         """The events of this scope's containers, from now on."""

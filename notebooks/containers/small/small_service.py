@@ -11,6 +11,7 @@ import signal
 import sys
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 PORT = 8000
 
@@ -39,7 +40,7 @@ class Service(BaseHTTPRequestHandler):
 
 def seen() -> dict:
     """Its own process number, all it can see, the kernel, the user, the name of its machine."""
-    others = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    others = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return {
         "process": os.getpid(),
         "processes": sorted(others),
