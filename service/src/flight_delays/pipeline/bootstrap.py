@@ -1,7 +1,16 @@
 """Intervals for the scores of a model, by drawing days again.
 
 Flights of one day share their storms and their jams: they are late together. Thirty days of flights
-are thirty draws of the weather, not twenty-seven thousand.
+are thirty draws of the weather, not twenty-seven thousand, and an interval that draws flights one
+by one is far too narrow. Measured on June to December of 2013, the model through the month before
+against the one through the month before that, how many times wider the interval by days is:
+
+    ROC AUC 4.8 to 7.3    difference of ROC AUC 3.5 to 7.3    difference of log loss 5.4 to 9.4
+
+For July the difference of ROC AUC is +0.014, by flights [+0.010, +0.017], by days [-0.013, +0.039].
+The narrow one is wrong: split the 30 days in two halves at random, and from one half to the other
+the difference scatters as the days say (half of its standard deviation over 40 splits is 0.0134,
+the standard error by days 0.0129) and not as the flights say (0.0018).
 """
 
 from __future__ import annotations
@@ -11,8 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
 
-REPEATS = 10_000
+REPEATS = 20_000
 
 Weights = NDArray[np.float64]
 """Shape (repeats, days): how often each repeat drew each day."""
@@ -63,7 +73,10 @@ class Days:
     def interval(
         self, statistic: Callable[[Weights], NDArray[np.float64]], alpha: float = 0.05
     ) -> Interval:
-        """Return the percentile interval of a statistic.
+        """Return the percentile interval of a statistic, widened for few days.
+
+        Plain percentiles cover too little with few draws: for the mean of 30 days 93.6% of 2,000
+        simulated windows instead of 95%, widened 94.6%, see `widened`.
 
         Args:
             statistic: from weights of shape (repeats, days) to values of shape (repeats,).
@@ -72,9 +85,10 @@ class Days:
         estimate = float(statistic(np.ones((1, self.count)))[0])
         values = statistic(self.weights)
         values = values[np.isfinite(values)]  # a repeat that drew no late flight has no ROC AUC
-        if not np.isfinite(estimate) or values.size == 0:
+        if not np.isfinite(estimate) or values.size == 0 or self.count < 2:
             return Interval(estimate, np.nan, np.nan)
-        low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
+        tail = widened(alpha, self.count) / 2
+        low, high = np.quantile(values, [tail, 1 - tail])
         return Interval(estimate, float(low), float(high))
 
     def sums(self, values: ArrayLike) -> NDArray[np.float64]:
@@ -125,6 +139,15 @@ class Days:
         np.add.at(gap, (self.of_row, bins), np.asarray(probability) - np.asarray(late, float))
         rows = np.bincount(self.of_row, minlength=self.count)
         return lambda weights: np.abs(weights @ gap).sum(axis=1) / (weights @ rows)
+
+
+def widened(alpha: float, days: int) -> float:
+    """The level at which percentiles of few days cover 1 - `alpha`.
+
+    The "expanded percentile" interval (Hesterberg 2015, What Teachers Should Know About the
+    Bootstrap, section 3.3): Student's t for the normal, and n - 1 for n.
+    """
+    return float(2 * norm.cdf(-t.ppf(1 - alpha / 2, days - 1) * np.sqrt(days / (days - 1))))
 
 
 def equal_count_edges(probability: ArrayLike, bins: int = 20) -> NDArray[np.float64]:
