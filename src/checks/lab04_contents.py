@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from base64 import b64encode
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
-from docker.utils.build import PatternMatcher
+from docker.utils.build import exclude_paths
 
 from checks.lab04_dockerfile import Dockerfile, Stage, read_dockerfile, text_of
 from checks.lab04_engine import InEngine, expect_scores, running
@@ -32,10 +34,17 @@ SECRET = "model_token"
 
 
 def left_out(text: str, names: Iterable[str]) -> list[str]:
-    """The files that a .dockerignore keeps from the builder."""
+    """The files that a .dockerignore keeps from the builder, as docker's own Python library reads it."""
     lines = (line.strip() for line in text.splitlines())
-    matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
-    return [name for name in names if matcher.matches(name.replace("/", os.sep))]
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    names = list(names)
+    with tempfile.TemporaryDirectory() as folder:  # it walks through real folders
+        for name in names:
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        sent = {name.replace(os.sep, "/") for name in exclude_paths(folder, patterns)}
+    return [name for name in names if name not in sent]
 
 
 def kind_of(name: str) -> str:
@@ -100,12 +109,7 @@ class Ship(InEngine):
         _, _, read = self._read(answer, project)
         stages = read.chain()
         one = "There is one stage: all that training needs is in the image for good, also if a later line removes it."
-        expect(
-            len(stages) < len(read.stages),
-            one,
-            got=f"{len(read.stages)} stage",
-            expected="FROM ... AS build, then FROM",
-        )
+        expect(len(read.stages) > 1, one, got="one stage", expected="FROM ... AS build, then FROM")
         for stage in stages:
             _expect_no_training(stage)
         for stage in stages:

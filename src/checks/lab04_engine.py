@@ -25,6 +25,7 @@ from lessonkit.screener import matchwords
 from lessonkit.shipping import BASE, PORT, Project, draw_skills, model
 
 BUILD_S = 60.0
+END_S = 3.0
 BUILD_MB, RUN_MB = 512, 128
 LIMITS: dict[str, Any] = {
     "read_only": True,
@@ -148,6 +149,8 @@ def ask(container: Container, requests: Sequence[Request], port: int = PORT) -> 
     try:
         return inside.ask(container, requests, port)
     except (inside.NoAnswer, TimeoutError) as silent:
+        with contextlib.suppress(EngineError, TimeoutError):
+            container.wait(END_S)  # one that has just failed may not have ended yet
         state = container.state()
         logs = " ".join(container.logs().strip().splitlines()[-2:])[-400:]
         if not state.running:

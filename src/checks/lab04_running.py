@@ -22,7 +22,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 SHELLS = ("sh", "bash", "dash")
 NOT_IN_THE_IMAGE = ("curl", "wget", "nc", "netcat", "http")
 QUICK = ("--health-interval=500ms", "--health-timeout=3s", "--health-retries=1", "--health-start-period=0s")
-HEALTHY_S, UNHEALTHY_S = 25.0, 25.0
+HEALTHY_S, UNHEALTHY_S = 15.0, 15.0
 
 
 def seconds(text: str, where: str) -> float:
@@ -147,7 +147,7 @@ class Guard(InEngine):
                     )
                 except TimeoutError as late:
                     raise Wrong(
-                        "The service serves, and the check finds it ill.", "docker inspect", got=said()
+                        "The service serves, and the check finds it ill.", tried="docker inspect", got=said()
                     ) from late
                 ended = "The container ended before it was healthy."
                 expect(event.what == "healthy", ended, got=container.logs()[-200:])

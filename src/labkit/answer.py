@@ -280,11 +280,11 @@ class Answer:
 
 
 @contextlib.contextmanager
-def notebook_answer(namespace: Mapping[str, Any]) -> Iterator[Answer]:
-    """The answer in this kernel. Its folders are gone when the block ends.
+def notebook_answer(namespace: Mapping[str, Any], allowed: Collection[str] | None = None) -> Iterator[Answer]:
+    """The answer in this kernel, by default with all that cases may need. Its folders are gone when the block ends.
 
     An answer that has moved to another folder would leave the kernel in one of those, so it goes back.
     """
     made = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
     with contextlib.chdir(Path.cwd()), made as folder:
-        yield Answer(Host(namespace, Path(folder).resolve(), fresh.call).serve)
+        yield Answer(Host(namespace, Path(folder).resolve(), fresh.call).serve, allowed)

@@ -51,6 +51,7 @@ class Screener(BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
 
 if __name__ == "__main__":
