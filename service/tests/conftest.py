@@ -298,10 +298,12 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     psutil = pytest.importorskip("psutil", reason="containers: the package psutil is missing")
     if shutil.which("docker") is None:
         pytest.skip("containers: docker is not installed")
-    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    command = ["docker", "version", "--format", "{{.Server.Os}}"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     if asked.returncode:
         pytest.skip(f"containers: docker's engine does not answer: {asked.stderr.strip()}")
+    if (system := asked.stdout.strip()) != "linux":
+        pytest.skip(f"containers: docker's engine runs containers of {system}, not of Linux")
     for value in _labels():  # of runs that were killed before they could remove anything
         if not psutil.pid_exists(int(value.partition("-")[0])):
             Engine(value).remove()
