@@ -132,7 +132,12 @@ class Days:
     def calibration_error(
         self, late: ArrayLike, probability: ArrayLike, edges: ArrayLike
     ) -> Callable[[Weights], NDArray[np.float64]]:
-        """The expected calibration error as a statistic, see `equal_count_edges`."""
+        """The expected calibration error as a statistic, for bins from `equal_count_edges`.
+
+        Chance adds distance in every bin and never takes any away, so drawn days have a larger
+        error than the days as they are, and an interval may begin above its estimate. In the
+        difference of two models most of that drops out.
+        """
         bins = np.searchsorted(np.asarray(edges), np.asarray(probability), "right")
         size = len(np.asarray(edges)) + 1
         gap = np.zeros((self.count, size))
