@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from lessonkit.engine import NoEngine, find_engine
 from lessonkit.engine_scope import Container, Scope
 
-START_S = 15.0
+START_S = 20.0
 # Runs in the container, sends requests there and prints what came back. Its argument: JSON of port, patience, requests.
 PROBE = """
 import http.client, json, socket, sys, time
@@ -75,7 +75,7 @@ def ask(container: Container, requests: Sequence[Request], port: int) -> list[Re
     Raises
     ------
     NoAnswer
-        Nothing listens there after 15 seconds, or the container has ended, or what came back cannot be read.
+        Nothing listens there after 20 seconds, or the container has ended, or what came back cannot be read.
     """
     asked = json.dumps([port, START_S, requests])
     done = container.exec("python", "-c", PROBE, asked, timeout_s=START_S + 15)
