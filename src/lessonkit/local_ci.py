@@ -119,7 +119,7 @@ class Run:
         )
 
 
-def draw_run(axes: Axes, run: Run) -> None:
+def draw_run(axes: Axes, run: Run, title: str) -> None:
     """A bar a step over time, the first on top; red is the one that said no."""
     names = [step.name for step in run.steps]
     for row, step in enumerate(run.steps):
@@ -130,21 +130,20 @@ def draw_run(axes: Axes, run: Run) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.margins(x=0.08)
-    axes.set(xlabel="seconds since the push")
+    axes.set(xlabel="seconds since the push", title=title)
 
 
 def draw_how_far(runs: Sequence[Run], stages: Sequence[str], title: str) -> None:
     """A row a push, a square a stage: passed, said no, not reached."""
     _, axes = plt.subplots(figsize=(8, 0.8 + 0.38 * len(runs)))
     reached = how_far(runs, stages)
-    for row, (push, states) in enumerate(reached.iterrows()):
+    for row, (_, states) in enumerate(reached.iterrows()):
         for column, state in enumerate(states):
             colour = {"passed": BLUE, "no": RED, "": "#eeeeee"}[state]
             axes.barh(row, 0.92, left=column + 0.04, height=0.7, color=colour)
             if state == "no":
                 axes.text(column + 0.5, row, "no", color="white", ha="center", va="center", weight="bold")
         axes.text(len(stages) + 0.1, row, "deployed" if states["deploy"] == "passed" else "stopped", va="center")
-        del push
     axes.set_yticks(range(len(reached)), reached.index)
     axes.set_xticks([column + 0.5 for column in range(len(stages))], stages)
     axes.xaxis.tick_top()
