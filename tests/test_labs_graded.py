@@ -38,7 +38,29 @@ WRONG = {
         "active": "If-Match ignored",
         "audit": "of all candidates",
     },
+    # Graded without an engine, as a grader does that was not asked to: what one tells is in test_lab04_engine.py.
+    "lab04_containerize": {
+        "serve": "single quotes",
+        "cache": "requirements first, and the rest as well",
+        "guard": "a name",
+        "stop": "exec form alone",
+        "ship": "the whole folder from the first stage",
+        "secret": "ENV, emptied later",
+        "compose": "read-only, and nowhere to write",
+    },
+    "lab05_gatekeeper": {
+        "data": "whole rows twice",
+        "interval": "by flights",
+        "gate": "NaN passes the gate",
+        "behaviour": "equal to the last digit",
+        "deploy": "a timeout goes through",
+        "workflow": "a pipe loses the exit code",
+        "find": "the condition is not seen",
+        "mend": "the pipe stays",
+    },
 }
+# What a right answer comes to where some of a lab's cases need an engine.
+RIGHT = {"lab04_containerize": "not all tried"}
 Rows = dict[str, dict[str, Any]]
 
 
@@ -76,9 +98,13 @@ def test_everybody_is_graded_in_the_strongest_isolation(lab: Class, graded: Rows
     assert {row["isolation"] for row in graded.values()} == {strongest()[0]}
 
 
+def right(lab: Class) -> str:
+    return RIGHT.get(lab.lab, "correct")
+
+
 @pytest.mark.parametrize("student", ["ours", "right"])
-def test_right_answers_earn_every_point(graded: Rows, student: str) -> None:
-    assert set(outcomes(graded[student]).values()) == {"correct"}, graded[student]["reports"]
+def test_right_answers_earn_every_point_that_could_be_tried(lab: Class, graded: Rows, student: str) -> None:
+    assert set(outcomes(graded[student]).values()) == {right(lab)}, graded[student]["reports"]
 
 
 def test_stubs_are_not_attempted(graded: Rows) -> None:
@@ -95,4 +121,4 @@ def test_a_wrong_answer_is_found_and_told(lab: Class, graded: Rows) -> None:
         report = next(report for report in graded[exercise]["reports"] if report["exercise"] == exercise)
         messages = [case["message"] for case in report["cases"] if case["state"] == "failed"]
         assert any(fragment in message for message in messages), (exercise, messages)
-        assert {found[name] for name in exercises[:place]} <= {"correct"}, (exercise, found)
+        assert {found[name] for name in exercises[:place]} <= {right(lab)}, (exercise, found)

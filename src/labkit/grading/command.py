@@ -21,6 +21,7 @@ from labkit.grading.results import from_json, write_gradebook, write_whole
 from labkit.grading.submissions import file_name, find
 
 MAY_BE_ALLOWED = ("engine",)  # an option of this name lets cases use it: see `Answer.allows`
+WITH_MORE_S = 1_200.0  # for a submission whose cases build and run; each of those has a limit of its own
 
 
 def grade_command(root: Path, options: argparse.Namespace) -> int:
@@ -42,7 +43,7 @@ def grade_command(root: Path, options: argparse.Namespace) -> int:
         graded = batch.grade(
             assignment,
             submissions,
-            assignment.order(options.seed, level, Limits(), allowed),
+            assignment.order(options.seed, level, Limits(total_s=WITH_MORE_S) if allowed else Limits(), allowed),
             batch.Cache(options.out / "cache"),
             workers,
         )
