@@ -36,7 +36,9 @@ class Contest:
     def against(self, challenger: str, champion: str = "champion") -> pd.DataFrame:
         """The window with both models' predictions: day, carrier, late, champion, challenger."""
         table = self.window[["day", "carrier", "late"]].copy()
-        return table.assign(champion=self.models[champion](self.window), challenger=self.models[challenger](self.window))
+        return table.assign(
+            champion=self.models[champion](self.window), challenger=self.models[challenger](self.window)
+        )
 
 
 class _Fitted:

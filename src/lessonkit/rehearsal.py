@@ -228,10 +228,10 @@ class _Run:
             if key in job:
                 raise NotRehearsed(f"job {name}: `{key}` is not known to this rehearsal")
         before = [self.results[one] for one in needs[name]]
-        above = [self.results[one] for one in self._above(name, needs)]
+        above = self._above(name, needs)
         functions = {
             "success": lambda: all(result == "success" for result in before),
-            "failure": lambda: "failure" in above,
+            "failure": lambda: "failure" in [self.results[one] for one in above],
             "always": lambda: True,
             "cancelled": lambda: False,
         }
@@ -245,7 +245,7 @@ class _Run:
         steps = job.get("steps")
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             raise NotRehearsed(f"job {name}: `steps` must be a list of mappings")
-        self.results[name] = _JobRun(self, name, job, contexts).run(steps)
+        self.results[name] = _JobRun(self, name, job, contexts, above).run(steps)
 
     def _contexts(self) -> dict[str, Any]:
         names = {"job": {"status": "success"}, "runner": {"os": "Linux", "temp": "/tmp"}, "vars": {}, "inputs": {}}
@@ -266,6 +266,7 @@ class _JobRun:
     name: str
     job: dict[str, Any]
     contexts: dict[str, Any]
+    above: set[str]
     failed: bool = False
 
     def run(self, steps: list[dict[str, Any]]) -> str:
@@ -352,14 +353,14 @@ class _JobRun:
         """What an action does here: a checkout brings the files, artifacts are kept and brought, others do nothing."""
         name = str(step["uses"]).partition("@")[0].lower()
         options = self._filled(step.get("with"), where)
-        kept = self.run_.stage.folder / "artifacts" / options.get("name", "artifact").replace("/", "-")
+        artifact = options.get("name", "artifact").replace("/", "-")
         if name == "actions/checkout":
             _put(self.run_.files, self._work)
         elif name == "actions/upload-artifact":
             hidden = options.get("include-hidden-files", "false").lower() == "true"
-            return self._keep(options.get("path", ""), kept, where, hidden)
+            return self._keep(options.get("path", ""), self._artifacts(self.name) / artifact, where, hidden)
         elif name == "actions/download-artifact":
-            return self._bring(kept, options.get("path", "."), where)
+            return self._bring(artifact, options.get("path", "."), where)
         return "success"
 
     def _keep(self, paths: str, kept: Path, where: str, hidden: bool) -> str:
@@ -379,9 +380,15 @@ class _JobRun:
                 shutil.copy(source, kept)
         return "success"
 
-    def _bring(self, kept: Path, path: str, where: str) -> str:
-        if not kept.is_dir():
-            self.run_.said.append(f"{where}: there is no artifact {kept.name!r}")
+    def _artifacts(self, job: str) -> Path:
+        return self.run_.stage.folder / "artifacts" / job
+
+    def _bring(self, artifact: str, path: str, where: str) -> str:
+        """From the jobs that this one waits for: another may not have begun yet."""
+        found = [self._artifacts(job) / artifact for job in sorted(self.above)]
+        kept = next((folder for folder in found if folder.is_dir()), None)
+        if kept is None:
+            self.run_.said.append(f"{where}: no job before this one has kept an artifact {artifact!r}")
             return "failure"
         shutil.copytree(kept, self._work / path, dirs_exist_ok=True)
         return "success"

@@ -26,8 +26,8 @@ class Scorecard:
 
     Args:
         weights: `base`, `hour` (for each hour after noon), a number of SCALES, `precipitation:UA` (for the flights
-            of that carrier only), `flight` (the remainder of its number through 7), `batch` (how the temperature differs from
-            the mean of the rows that came with it), `jitter` (added for each row that came with it),
+            of that carrier only), `flight` (the remainder of its number through 7), `batch` (how the temperature
+            differs from the mean of the rows that came with it), `jitter` (added for each row that came with it),
             `broken` (flights with more than so many inches get NaN), `scale` (multiplies the probability).
 
     Called with a table it gives the probabilities, shape (rows,). It does not change the table.
@@ -38,16 +38,17 @@ class Scorecard:
 
     def __call__(self, table: pd.DataFrame) -> NDArray[np.float64]:
         weights = self._weights
-        departure = pd.to_datetime(table["departure"])
-        hour = (departure.dt.hour + departure.dt.minute / 60 - 12).to_numpy()
-        logit = weights.get("base", 0.0) + weights.get("hour", 0.0) * hour
+        departure = table["departure"].to_numpy().astype("datetime64[m]")
+        minute = (departure - departure.astype("datetime64[D]")).astype(float)
+        logit = weights.get("base", 0.0) + weights.get("hour", 0.0) * (minute / 60 - 12)
         for name, (centre, scale) in SCALES.items():
-            value = ((table[name] - centre) / scale).fillna(0).clip(-4, 4).to_numpy()
+            known = np.nan_to_num((table[name].to_numpy(dtype=float) - centre) / scale)
+            value = np.clip(known, -4, 4)
             logit = logit + weights.get(name, 0.0) * value
             for carrier in {key.partition(":")[2] for key in weights if key.startswith(f"{name}:")}:
-                mine = (table["carrier"] == carrier).to_numpy()
+                mine = table["carrier"].to_numpy() == carrier
                 logit = logit + np.where(mine, weights[f"{name}:{carrier}"] * value, 0.0)
-        logit = logit + weights.get("flight", 0.0) * (table["flight"] % 7).to_numpy()
+        logit = logit + weights.get("flight", 0.0) * (table["flight"].to_numpy() % 7)
         temperature = table["temperature"].to_numpy(dtype=float)
         typical = np.nanmean(temperature) if np.isfinite(temperature).any() else 0.0
         logit = logit + weights.get("batch", 0.0) * np.nan_to_num(temperature - typical) / 20

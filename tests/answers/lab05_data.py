@@ -99,14 +99,14 @@ DATA_WRONG = {
     ),
     "days by counting": (
         _data("day.min(), day.max()", "day.min(), periods=day.nunique()"),
-        "`days` is missing: this fault went through",
+        "A day without a flight is not listed",
     ),
     "days of one month": (
         _data(
             "pd.date_range(day.min(), day.max()).difference(day)",
             "pd.date_range(day.min(), day.min() + pd.offsets.MonthEnd()).difference(day)",
         ),
-        "`days` is missing: this fault went through",
+        "A day without a flight is not listed",
     ),
     "the last row is the newest": (
         _data("day.max()).days", "day.iloc[-1]).days"),

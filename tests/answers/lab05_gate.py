@@ -109,12 +109,12 @@ GATE_WRONG = {
         _gate('rise[rise > limits["slice"]].to_dict()', "rise.to_dict()"),
         "a dict of the carriers that got worse",
     ),
-    "slices by absolute error": (_gate("** 2", ""), "An average hides that"),
+    "slices without the square": (_gate("** 2", ""), "the rise of its mean squared error"),
     "above the threshold": (_gate('p >= limits["threshold"]', 'p > limits["threshold"]'), "equal to the threshold"),
     "missed alone": (_gate(' + limits["alarm"] * (~late & warned).sum()', ""), "warned of for nothing"),
-    "both cost the same": (_gate('limits["missed"] *', 'limits["alarm"] *'), "More late flights are missed"),
+    "both cost the same": (_gate('limits["missed"] *', 'limits["alarm"] *'), "`cost` is the rise of the cost"),
     "the cost itself": (_gate('found["cost"] = more', 'found["cost"] = float(cost(challenger))'), "`cost` is the rise"),
-    "a threshold of one half": (_gate('limits["threshold"]', "0.5"), "and the challenger was accepted"),
+    "a threshold of one half": (_gate('limits["threshold"]', "0.5"), "`cost` is the rise of the cost"),
     "the first reason alone": (
         _gate('        found["worse"] = interval[1]', '        return {"worse": interval[1]}'),
         "Whoever trains again wants all the reasons",
@@ -219,7 +219,7 @@ def bumped(flights):
     ),
     "before less after": (
         _behaviour("(predict(table) - before).mean()", "(before - predict(table)).mean()"),
-        "this fault went through",
+        "The sign is turned",
     ),
     "the size without the sign": (
         _behaviour("if change < -0.001}", "if abs(change) > 0.001}"),
