@@ -55,7 +55,7 @@ def draw_scores(auc: Mapping[str, float], stopped: Mapping[str, str], champion: 
         The model whose score is drawn as a line.
     """
     _, axes = plt.subplots(figsize=(8, 0.9 + 0.36 * len(auc)))
-    axes.axvline(auc[champion], color=GREY, linestyle="--")
+    axes.axvline(auc[champion], color=GREY, linestyle="--", zorder=0)
     for row, (name, value) in enumerate(auc.items()):
         axes.plot([value], [row], "o", markersize=9, color=RED if stopped.get(name) else BLUE)
         told = f"stopped by {stopped[name]}" if stopped.get(name) else ("champion" if name == champion else "deployed")
@@ -68,6 +68,7 @@ def draw_scores(auc: Mapping[str, float], stopped: Mapping[str, str], champion: 
             ha="right" if left else "left",
             va="center",
             fontsize=9,
+            bbox={"color": "white", "pad": 0.5},
         )
     axes.set_yticks(range(len(auc)), list(auc))
     axes.invert_yaxis()

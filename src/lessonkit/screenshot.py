@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 NETWORK = "https://cdn.jsdelivr.net/"
-PATIENCE_MS = 20_000
+PATIENCE_S = 20.0
 LONGEST = 50  # characters of the temporary folder's path
 
 
@@ -42,7 +42,9 @@ def missing() -> str:
     return ""
 
 
-def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900) -> Image | None:
+def screenshot(
+    url: str, wait_for: str, *, width: int = 1000, height: int = 900, patience_s: float = PATIENCE_S
+) -> Image | None:
     """Open a page and give its picture; where that is not possible print one line and give None.
 
     Parameters
@@ -53,6 +55,8 @@ def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900)
         A CSS selector of what must be there before the picture is taken.
     width, height
         Of the window, in pixels.
+    patience_s
+        Seconds that the page may take to come, and again to be complete.
 
     Raises
     ------
@@ -65,14 +69,14 @@ def screenshot(url: str, wait_for: str, *, width: int = 1000, height: int = 900)
         print(lack)
         return None
     with ThreadPoolExecutor(1) as pool:  # playwright does not work beside the event loop of a notebook's kernel
-        content = pool.submit(_picture, url, wait_for, width, height).result()
+        content = pool.submit(_picture, url, wait_for, width, height, patience_s * 1000).result()
     if content is None:
         print("No picture: the page did not finish. FastAPI's takes its script from a public network; is there one?")
         return None
     return Image(content, format="png", width=width, alt=f"{urlsplit(url).path} as a browser shows it")
 
 
-def _picture(url: str, wait_for: str, width: int, height: int) -> bytes | None:
+def _picture(url: str, wait_for: str, width: int, height: int, patience_ms: float) -> bytes | None:
     from playwright.sync_api import Error, sync_playwright
 
     options = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -93,10 +97,10 @@ def _picture(url: str, wait_for: str, width: int, height: int) -> bytes | None:
             page = chromium.new_page(viewport={"width": width, "height": height})
             page.on("requestfailed", note)
             _serve_from_package(page)
-            page.goto(url, timeout=PATIENCE_MS)
+            page.goto(url, timeout=patience_ms)
             if lost:
                 return None
-            page.wait_for_selector(wait_for, timeout=PATIENCE_MS)
+            page.wait_for_selector(wait_for, timeout=patience_ms)
             page.evaluate("window.scrollTo(0, 0)")  # an address with a #part scrolls to it
             return page.screenshot(animations="disabled")
         except Error:  # it took too long
