@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lessonkit.engine_scope import Scope
 
 LABEL = "course"  # on every container, image, volume and network; its value tells one scope from another
-ANSWERS_IN_S = 15.0
+ANSWERS_IN_S = 30.0
 HOW_TO_GET = "Docker Desktop from docker.com, podman from podman.io, or `apt install docker.io`."
 
 
@@ -92,7 +92,7 @@ class Engine:
     def run(
         self,
         *args: str | os.PathLike[str],
-        timeout_s: float = 60.0,
+        timeout_s: float = 120.0,
         input: str | bytes | None = None,
         env: Mapping[str, str] | None = None,
         on_start: Callable[[int, str], object] | None = None,
@@ -144,7 +144,7 @@ class Engine:
         seconds = time.perf_counter() - started
         return Done(process.returncode, _text(stdout), _text(stderr), seconds)
 
-    def check(self, *args: str | os.PathLike[str], timeout_s: float = 60.0, input: str | bytes | None = None) -> str:
+    def check(self, *args: str | os.PathLike[str], timeout_s: float = 120.0, input: str | bytes | None = None) -> str:
         """What a command that must succeed prints, without blanks at its ends.
 
         Raises
@@ -196,7 +196,7 @@ class Engine:
         for kind, ids in self.labelled(value).items():
             options = {"container": ["--force", "--volumes"], "network": []}.get(kind, ["--force"])
             if ids:
-                self.run(kind, "rm", *options, *ids, timeout_s=120)
+                self.run(kind, "rm", *options, *ids, timeout_s=300)
         return self.labelled(value)
 
     def _words(self, args: Sequence[str | os.PathLike[str]]) -> str:

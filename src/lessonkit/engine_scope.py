@@ -138,7 +138,7 @@ class Container:
             restarts=known["RestartCount"],
         )
 
-    def exec(self, *args: str, user: str | None = None, timeout_s: float = 60.0) -> Done:
+    def exec(self, *args: str, user: str | None = None, timeout_s: float = 120.0) -> Done:
         """Run a command in it, beside its first process."""
         return self.engine.run("exec", *(["--user", user] if user else []), self.id, *args, timeout_s=timeout_s)
 
@@ -147,7 +147,7 @@ class Container:
         done = self.engine.run("logs", self.id)
         return done.stdout + done.stderr
 
-    def wait_for_log(self, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for_log(self, text: str, timeout_s: float = 120.0) -> None:
         """Wait until it has written a line that holds this text.
 
         Raises
@@ -181,7 +181,7 @@ class Container:
         lines = self.engine.check("top", self.id, *wanted).splitlines()[1:]
         return [dict(zip(("pid", "user", "command"), line.split(maxsplit=2), strict=True)) for line in lines]
 
-    def wait(self, timeout_s: float = 60.0) -> int:
+    def wait(self, timeout_s: float = 120.0) -> int:
         """Wait until it has ended, and give its exit code.
 
         Raises
@@ -191,7 +191,7 @@ class Container:
         """
         return int(self.engine.check("wait", self.id, timeout_s=timeout_s))
 
-    def wait_healthy(self, timeout_s: float = 60.0) -> None:
+    def wait_healthy(self, timeout_s: float = 120.0) -> None:
         """Wait until its health check has succeeded.
 
         Raises
@@ -222,7 +222,7 @@ class Container:
 
     def stop(self, patience_s: int = 10) -> Stopped:
         """Ask it to stop (SIGTERM, or what its image names), and have it killed after some seconds."""
-        done = self.engine.run("stop", "--time", str(patience_s), self.id, timeout_s=patience_s + 60)
+        done = self.engine.run("stop", "--time", str(patience_s), self.id, timeout_s=patience_s + 120)
         if done.returncode:
             raise EngineError(f"stop ended with {done.returncode}: {done.last_line}")
         code = self.state().exit_code
@@ -419,13 +419,13 @@ class Scope:
         words += ["--restart", restart] if restart else []
         words += health.options() if health else []
         id_ = image.id if isinstance(image, Image) else image
-        said = self.engine.check(*words, *options, id_, *(command or []), timeout_s=120)
+        said = self.engine.check(*words, *options, id_, *(command or []), timeout_s=180)
         container = Container(self.engine, said.splitlines()[-1], publish)
         if wait_healthy_s is not None:
             container.wait_healthy(wait_healthy_s)
         return container
 
-    def run(self, image: Image | str, *command: str, timeout_s: float = 60.0, **how: Any) -> Done:
+    def run(self, image: Image | str, *command: str, timeout_s: float = 120.0, **how: Any) -> Done:
         """Start a container as `start` does, wait for its end, remove it; what it wrote, its exit code, seconds.
 
         Raises

@@ -59,6 +59,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["health"]:
-        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2)
+        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=10)
     else:
         main()
