@@ -322,9 +322,19 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
     waiting = [process.pid]
     while waiting:
         number = waiting.pop()
-        for listed in Path(f"/proc/{number}/task").glob("*/children"):
-            with contextlib.suppress(OSError, psutil.Error):
-                below = [psutil.Process(int(child)) for child in listed.read_text().split()]
-                found += below
-                waiting += [child.pid for child in below]
+        with contextlib.suppress(OSError):  # it may end while it is looked at
+            for listed in Path(f"/proc/{number}/task").glob("*/children"):
+                for child in _children(listed):
+                    found.append(child)
+                    waiting.append(child.pid)
     return found
+
+
+def _children(listed: Path) -> list[psutil.Process]:
+    """The processes that a thread's list names, without those that have ended since."""
+    there: list[psutil.Process] = []
+    with contextlib.suppress(OSError):
+        for number in listed.read_text().split():
+            with contextlib.suppress(psutil.Error):
+                there.append(psutil.Process(int(number)))
+    return there
