@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,28 +20,42 @@ pytestmark = pytest.mark.skipif(
 WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 
 
-@pytest.mark.parametrize("ends", ["before it is looked up", "before its own children are"])
-def test_a_process_that_ends_meanwhile_is_left_out_and_the_others_are_found(
-    monkeypatch: pytest.MonkeyPatch, ends: str
-) -> None:
-    children = [subprocess.Popen(WAITS, stdin=subprocess.PIPE) for _ in range(3)]
-    gone = children[0]
+@pytest.fixture
+def children() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started = [subprocess.Popen(WAITS, stdin=subprocess.PIPE) for _ in range(3)]
+    yield started
+    for child in started:
+        _end(child)
 
+
+def test_one_that_ends_before_it_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch, children: list[subprocess.Popen[bytes]]
+) -> None:
     class Ending(psutil.Process):
         def __init__(self, pid: int) -> None:
-            if pid == gone.pid and ends == "before it is looked up":
-                _end(gone)
+            if pid == children[0].pid:
+                _end(children[0])
             super().__init__(pid)
-            if pid == gone.pid:
-                _end(gone)
 
-    try:
-        monkeypatch.setattr(remote.psutil, "Process", Ending)
-        found = {process.pid for process in remote.descendants(Ending(psutil.os.getpid()))}
-        assert {child.pid for child in children[1:]} <= found
-    finally:
-        for child in children:
-            _end(child)
+    monkeypatch.setattr(remote.psutil, "Process", Ending)
+    found = {process.pid for process in remote.descendants(Ending(os.getpid()))}
+    assert {child.pid for child in children[1:]} <= found and children[0].pid not in found
+
+
+def test_one_that_ends_while_its_threads_are_listed(
+    monkeypatch: pytest.MonkeyPatch, children: list[subprocess.Popen[bytes]]
+) -> None:
+    """`glob` asks whether the folder is there, then lists it; the process may end in between."""
+    glob = Path.glob
+
+    def ending(self: Path, pattern: str) -> Iterator[Path]:
+        if str(children[0].pid) in self.parts:
+            raise FileNotFoundError(str(self))
+        return glob(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", ending)
+    found = {process.pid for process in remote.descendants(psutil.Process())}
+    assert {child.pid for child in children[1:]} <= found
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
