@@ -34,6 +34,8 @@ def lack(need: str) -> str:
     """Nothing, or what is missing: a program, or a container engine like that of the outputs."""
     if need == "docker on linux":
         return _lack_docker()
+    if need == "bash" and sys.platform == "win32":
+        return "no commands of CI files are run on Windows"
     # Programs that come as Python packages lie beside Python, which need not be on the path.
     beside = shutil.which(need, path=str(Path(sys.executable).parent))
     return "" if beside or shutil.which(need) else f"{need} was not found"

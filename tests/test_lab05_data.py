@@ -13,15 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from checks.lab05_behaviour import changes, draw_flights, weights
 from checks.lab05_clinic import DEFECTS
 from checks.lab05_data import draw
 from checks.lab05_gate import LIMITS, brier_rise, by_days, cost_of, differences, gate_window, simulate
+from checks.lab05_gatekeeper import lab
+from labkit.answer import notebook_answer
+from lessonkit import standins
+from lessonkit.challengers import contest
 from lessonkit.clinic import CLINIC, KINDS, LANGUAGES, numbered
 from lessonkit.easy_cases import easy_cases
 from lessonkit.failing_service import SmallService, golden_rows, predict_one
 from lessonkit.flight_tables import COLUMNS, RANGES, as_table, columns_of, sample_flights
+from lessonkit.rehearsal import rehearse, rehearse_script
 from lessonkit.scorecard import HONEST, Scorecard
 
 from .notebooks import ROOT
@@ -102,6 +108,26 @@ def test_scorecards_behave_as_their_weights_say(seed: int) -> None:
     cases = easy_cases()
     probability = Scorecard(weights(rng))(cases)
     assert ((probability >= cases["low"]) & (probability <= cases["high"])).all()
+
+
+def test_figures_of_the_contest_are_those_of_the_prose() -> None:
+    """AUC and squared error of the four models, the intervals, and what is said of who is better."""
+    june = contest()
+    windows = {name: june.against(name) for name in ("newer", "balanced", "hours")}
+    late = windows["newer"]["late"]
+    given = {"champion": windows["newer"]["champion"], **{name: table["challenger"] for name, table in windows.items()}}
+    auc = {name: round(roc_auc_score(late, p), 3) for name, p in given.items()}
+    brier = {name: round(float(((p - late) ** 2).mean()), 3) for name, p in given.items()}
+    assert auc == {"champion": 0.690, "newer": 0.746, "balanced": 0.751, "hours": 0.718}
+    assert brier == {"champion": 0.194, "newer": 0.182, "balanced": 0.195, "hours": 0.189}
+    assert windows["hours"]["day"].nunique() == 30 and len(late) == 8_000
+    alone = windows["hours"].assign(day=np.arange(len(late)).astype(str))
+    assert by_days(alone, draws=300)[1] < 0 < by_days(windows["hours"])[1] < 0.003
+    assert by_days(windows["newer"])[1] < 0
+    balanced = windows["balanced"]
+    assert round(float(balanced["challenger"].mean() - late.mean()), 3) == 0.137
+    assert cost_of(balanced, "challenger", LIMITS) < cost_of(balanced, "champion", LIMITS)
+    assert round(brier_rise(windows["hours"], "9E"), 3) == 0.157
 
 
 def test_a_scorecard_leaves_the_table_alone_and_can_say_nan() -> None:
@@ -228,3 +254,18 @@ def test_the_pins_are_those_of_the_course() -> None:
     for action in re.findall(r"uses: (\S+@[0-9a-f]{40})", answers["workflow"] + answers["mend"]):
         assert action in text, action
     assert yaml.safe_load(CLINIC["release.yml"])["permissions"] == "write-all"
+
+
+@pytest.mark.parametrize(("exercise", "tried"), [("workflow", 3), ("mend", 0)])
+def test_without_a_shell_what_can_be_read_is_judged_and_the_rest_is_not_tried(
+    monkeypatch: pytest.MonkeyPatch, exercise: str, tried: int
+) -> None:
+    monkeypatch.setattr(standins, "shell", lambda: None)
+    names: dict[str, object] = {"rehearse": rehearse, "rehearse_script": rehearse_script}
+    exec(notebook("solutions", "lab05_gatekeeper").answers[exercise], names)
+    with notebook_answer(names) as answer:
+        report = lab.judge(exercise, answer)
+    states = [case.state for case in report.cases]
+    assert report.outcome == "not all tried" and report.score < report.points
+    assert (states.count("passed"), states.count("not tried")) == (tried, len(states) - tried)
+    assert "bash was not found" in next(case.message for case in report.cases if case.state == "not tried")

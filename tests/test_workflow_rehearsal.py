@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from lessonkit import act_run, standins
-from lessonkit.rehearsal import FILES, SECRET, NotRehearsed, load, rehearse, rehearse_script, starts
+from lessonkit.rehearsal import FILES, SECRET, NoShell, rehearse, rehearse_script
+from lessonkit.rehearsal_shown import acted, rehearsed, script_rehearsed
 from lessonkit.workflow_expressions import ExpressionError, evaluate, fill, holds
+from lessonkit.workflow_text import NotRehearsed, load, starts
 
 needs_shell = pytest.mark.skipif(not standins.shell(), reason="no bash on this machine")
 needs_act = pytest.mark.skipif(bool(act_run.missing()), reason=f"act cannot run: {act_run.missing()}")
@@ -175,8 +177,8 @@ def test_steps_do_what_github_documents(name: str) -> None:
 def test_steps_do_what_act_does(name: str) -> None:
     steps, _, _ = CASES[name]
     seen = rehearse(workflow(steps), fails="pytest")
-    acted = act_run.by_act(workflow(steps), fails="pytest")
-    assert (called(seen), seen["green"]) == (acted.lines, acted.green), acted.said
+    run = act_run.by_act(workflow(steps), fails="pytest")
+    assert (called(seen), seen["green"]) == (run.lines, run.green), run.said
 
 
 TWO_JOBS = """
@@ -292,3 +294,22 @@ def test_nothing_is_started_by_another_event() -> None:
 
 def test_the_files_of_the_project_are_the_ones_that_are_named() -> None:
     assert "requirements.lock" in FILES and "requirements_prod.txt" not in FILES
+
+
+def test_where_there_is_no_shell_or_no_act_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standins, "shell", lambda: None)
+    text = workflow("- run: pytest")
+    reason = "bash was not found"
+    assert reason in rehearsed(text) and reason in script_rehearsed("pytest") and reason in acted(text)
+    with pytest.raises(NoShell):
+        rehearse(text)
+    with pytest.raises(RuntimeError, match=reason):
+        act_run.by_act(text)
+
+
+@needs_shell
+def test_a_run_is_told_in_a_line() -> None:
+    steps = "- uses: actions/checkout@v5\n- run: pip install -r requirements.lock\n- run: python -m flight_delays test"
+    assert rehearsed(workflow(steps)) == "green: pip install → test"
+    assert rehearsed(workflow(steps), event="pull_request") == "not started"
+    assert script_rehearsed("pytest -q\ndocker push x", fails="docker") == "exit code 1: pytest -q → docker push"

@@ -12,8 +12,9 @@ from checks.lab05_data import SETUP
 from labkit.answer import Answer, CannotTry, Wrong
 from labkit.exercise import Exercise, case, expect
 from labkit.values import show
-from lessonkit.rehearsal import SECRET, NotRehearsed, load
+from lessonkit.rehearsal import SECRET
 from lessonkit.standins import STAGES
+from lessonkit.workflow_text import NotRehearsed, load
 
 PINNED = re.compile(r"[^@\s]+@[0-9a-f]{40}")
 READING = {"contents": "read"}

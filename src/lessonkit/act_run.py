@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 
 from lessonkit import standins
-from lessonkit.rehearsal import FILES, SECRET, load
+from lessonkit.rehearsal import FILES, SECRET
+from lessonkit.workflow_text import load
 
 PATIENCE_S = 120
 NOTHING = {"name": "nothing", "runs": {"using": "composite", "steps": [{"run": "true", "shell": "bash"}]}}
@@ -54,7 +55,7 @@ def by_act(text: str, fails: str = "", files: Mapping[str, str] = FILES) -> Acte
 
     Raises:
         RuntimeError: something is `missing`.
-        lessonkit.rehearsal.NotRehearsed: the text is no workflow.
+        lessonkit.workflow_text.NotRehearsed: the text is no workflow.
     """
     lack = missing()
     if lack:
