@@ -21,7 +21,7 @@ from lessonkit.engine_build import Image, Layer
 from lessonkit.engine_scope import Scope
 from lessonkit.shipping import BASE, MADE_UP_TOKEN, sealed_project, training_project
 
-BEYOND_BASE_MB = 8.0
+BEYOND_BASE_MB = 10.0
 NEEDED = ("requirements.txt", "requirements-train.txt", "server.py", "train.py", "data/past.csv")
 PRIVATE = {
     ".git/": "the whole history of the project, also of what was deleted from it",
