@@ -28,10 +28,12 @@ EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff]")
 
 
 def outputs_text(cell: Cell) -> str:
-    """Everything a cell shows but pictures, as JSON text."""
+    """Everything a cell shows but pictures and files of the project that it quotes, as JSON text."""
     plain = []
     for output in cell.node.get("outputs", []):
         data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
+        # A Dockerfile may name /root/ and an interval of 10s: it says so on every machine.
+        data["text/markdown"] = re.sub(r"```.*?```", "", data.get("text/markdown", ""), flags=re.S)
         plain.append({"text": output.get("text", ""), "data": data})
     return json.dumps(plain, ensure_ascii=False)
 

@@ -12,7 +12,7 @@ from lessonkit.engine_build import Image
 from lessonkit.engine_events import Event
 from lessonkit.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 
-COLOURS = {"FROM": GREY, "RUN": ORANGE, "COPY": BLUE}
+COLOURS = {"RUN": ORANGE, "COPY": BLUE, "REST": GREY}
 MARKS = {
     "start": (GREEN, ">"),
     "healthy": (SKY, "o"),
@@ -36,13 +36,16 @@ def layer_table(images: Mapping[str, Image], base: Image) -> pd.DataFrame:
 
 
 def step_table(builds: Mapping[str, Image]) -> pd.DataFrame:
-    """A row a step of each build: `build`, `instruction`, `cached`, `seconds` (0 where it was there already)."""
-    rows = [
-        (name, step.instruction, step.cached, step.seconds or 0.0)
-        for name, image in builds.items()
-        for step in image.steps
-        if not step.instruction.startswith("FROM")
-    ]
+    """A row a step of each build: `build`, `instruction`, `cached`, `seconds` (0 where it was there already).
+
+    The last row of a build is `REST`, the time that is spent in no step.
+    """
+    rows = []
+    for name, image in builds.items():
+        steps = [step for step in image.steps if step.word != "FROM"]
+        rows += [(name, step.instruction, step.cached, step.seconds or 0.0) for step in steps]
+        rest = image.seconds - sum(step.seconds or 0.0 for step in steps)
+        rows.append((name, "REST", False, max(0.0, rest)))
     return pd.DataFrame(rows, columns=["build", "instruction", "cached", "seconds"])
 
 
@@ -66,14 +69,17 @@ def draw_parts(table: pd.DataFrame, group: str, value: str, *, xlabel: str, titl
             colour = COLOURS.get(part.instruction.split()[0], PINK)
             axes.barh(row, length, left=start, height=0.62, color=colour, edgecolor="white")
             if length > 0.3 * longest:
-                axes.text(start + length / 2, row, shortened(part.instruction), ha="center", va="center", fontsize=8)
+                ink = "white" if colour == BLUE else "black"
+                where = {"ha": "center", "va": "center", "fontsize": 8, "color": ink}
+                axes.text(start + length / 2, row, shortened(part.instruction), **where)
             start += length
         axes.text(start, row, f" {start:,.1f}", va="center", fontsize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set(xlabel=xlabel, title=title)
-    _legend(axes, {word: (COLOURS[word], "s") for word in ("RUN", "COPY")})
+    words = set(table["instruction"].str.split().str[0])
+    _legend(axes, {word: (colour, "s") for word, colour in COLOURS.items() if word in words})
     plt.show()
 
 
