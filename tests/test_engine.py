@@ -219,7 +219,7 @@ def test_a_failed_build_says_where(scope: Scope) -> None:
 
 
 def test_a_secret_is_seen_by_one_step_and_kept_by_none(scope: Scope) -> None:
-    run = "RUN --mount=type=secret,id=token python -c \"assert open('/run/secrets/token').read() == 's3cret-value'\""
+    run = "RUN --mount=type=secret,id=token python -c \"assert len(open('/run/secrets/token').read()) == 12\""
     image = scope.build({"Dockerfile": f"FROM {BASE}\n{run}\n"}, secrets={"token": "s3cret-value"})
     assert not any("s3cret-value" in entry.created_by for entry in image.history())
     assert not any(layer.holds(b"s3cret-value") for layer in image.layers(above=scope.image(BASE)))
