@@ -24,7 +24,7 @@ import yaml
 from lessonkit.ci_files import CiFile, Step, read
 
 from . import ci_runners
-from .ci_world import SERVICE, World, make_world, push, target
+from .ci_world import SERVICE, World, git, make_world, push, target
 
 GITHUB, GITLAB, JENKINS, AZURE = (
     ".github/workflows/pipeline.yml",
@@ -126,7 +126,7 @@ def test_the_others_deploy_one_at_a_time_and_end_in_time() -> None:
 
 def lint(*command: str | Path, folder: Path = SERVICE) -> subprocess.CompletedProcess[str]:
     words = [os.fspath(word) for word in command]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def beside_python(name: str) -> str:
@@ -183,6 +183,23 @@ def test_groovy_lint_finds_no_error_and_no_warning_and_would_find_a_brace(tmp_pa
     found = {Path(name).parent.name: {fault["severity"] for fault in one["errors"]} for name, one in files.items()}
     assert found["right"] <= {"info"}, done.stdout
     assert "error" in found["wrong"]
+
+
+@needs_posix
+@needs_git
+@needs_node_tool("gitlab-ci-local")
+def test_gitlab_gives_a_merge_request_the_jobs_up_to_the_gate(tmp_path: Path) -> None:
+    """gitlab-ci-local decides by the rules which jobs there are."""
+    shutil.copy(SERVICE / GITLAB, tmp_path)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "The file")
+    git(tmp_path, "remote", "add", "origin", "git@gitlab.example.org:course/flight-delays.git")
+    command = [ci_runners.node_tool("gitlab-ci-local"), "--list-csv", "--home", tmp_path]
+    asked = ["--variable", "CI_PIPELINE_SOURCE=merge_request_event", "--unset-variable", "CI_COMMIT_BRANCH"]
+    for more, stages in (([], STAGES), (asked, STAGES[:3])):
+        listed = lint(*command, *more, folder=tmp_path).stdout.partition("name;")[2]
+        assert [line.split(";")[0] for line in listed.splitlines()[1:]] == list(stages), listed
 
 
 # What happens after a push
