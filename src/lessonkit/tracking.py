@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lessonkit.servers import Server, serving
+from IPython.display import Image
+
+from lessonkit.screenshot import missing, screenshot
+from lessonkit.servers import ServerFailed, serving
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+PATIENCE_S = 120.0
 
 
 def open_store(folder: Path, experiment: str) -> tuple[str, MlflowClient]:
@@ -45,9 +48,26 @@ def close_store(client: MlflowClient) -> None:
         engine.dispose()
 
 
-@contextlib.contextmanager
-def pages(uri: str, folder: Path) -> Iterator[Server]:
-    """MLflow's own pages on a store, served on a free port for the length of the block."""
+def page(uri: str, folder: Path, path: str, wait_for: str, *, width: int = 1300, height: int = 620) -> Image | None:
+    """A picture of one of MLflow's own pages on a store; one line and None where that is not possible.
+
+    Parameters
+    ----------
+    folder
+        Where the server of the pages runs.
+    path
+        Such as `/#/models/NAME`.
+    wait_for
+        A CSS selector of what must be there before the picture is taken.
+    """
+    if lack := missing():
+        print(lack)
+        return None
     words = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "{port}", "--workers", "1"]
-    with serving([sys.executable, "-m", "mlflow", *words], "/health", env=QUIET, cwd=folder, patience_s=90) as server:
-        yield server
+    command = [sys.executable, "-m", "mlflow", *words]
+    try:
+        with serving(command, "/health", env=QUIET | NO_JOBS, cwd=folder, patience_s=PATIENCE_S) as server:
+            return screenshot(f"{server.url}{path}", wait_for, width=width, height=height, patience_s=PATIENCE_S / 2)
+    except ServerFailed:
+        print(f"No picture: MLflow's server did not answer within {PATIENCE_S:g} seconds.")
+        return None
