@@ -43,11 +43,8 @@ def test_a_page_becomes_a_picture_of_the_size_asked_for(url: str) -> None:
 
 
 @pytest.mark.skipif(bool(module.missing()), reason=module.missing())
-def test_a_page_that_never_finishes_is_one_line(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "PATIENCE_MS", 300)
-    assert screenshot(url, "#never") is None
+def test_a_page_that_never_finishes_is_one_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screenshot(url, "#never", patience_s=3) is None
     assert capsys.readouterr().out.startswith("No picture: the page did not finish.")
 
 
