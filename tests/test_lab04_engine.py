@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from checks import lab04_engine
 from checks.lab04_containerize import lab
 from checks.lab04_contents import left_out
 from checks.lab04_dockerfile import read_dockerfile
@@ -77,6 +81,21 @@ def test_a_build_has_no_network(scope: Scope) -> None:
     with pytest.raises(Wrong) as wrong:
         build(scope, text, read_dockerfile(text, {}), {"x": b""})
     assert wrong.value.message == "The build stopped." and "unreachable" in wrong.value.got
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the engine's processes run in a virtual machine")
+def test_a_build_without_end_is_stopped_and_nothing_of_it_goes_on(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab04_engine, "BUILD_S", 6.0)
+    mark = str(uuid.uuid4().int)[:9]
+    text = f"""FROM {BASE}\nRUN python -c "import time; time.sleep({mark})"\n"""
+    with pytest.raises(Wrong, match="took longer than 6 s"):
+        build(scope, text, read_dockerfile(text, {}), {"x": b""})
+    until = time.monotonic() + 30
+    while any(mark in " ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])):
+        assert time.monotonic() < until, "the RUN line still runs"
+        time.sleep(0.1)
 
 
 def test_cache_mounts_of_two_checks_share_nothing(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from pathlib import PurePosixPath as Path
 
 import pytest
@@ -11,6 +12,7 @@ from checks.lab04_contents import left_out
 from checks.lab04_dockerfile import read_dockerfile, split_commands
 from checks.lab04_running import seconds
 from labkit.answer import Wrong
+from lessonkit.inside import containers
 from lessonkit.shipping import BASE, screening_service, training_project
 
 FILES = ("a.txt", "b.txt", "code/main.py", "code/deep/more.py", "my file")
@@ -190,3 +192,12 @@ def test_dockerignore_leaves_out_what_docker_leaves_out() -> None:
 def test_the_projects_are_the_same_each_time_and_small() -> None:
     assert screening_service(3) == screening_service(3) != screening_service(4)
     assert sum(map(len, training_project().values())) < 200_000
+
+
+def test_without_an_engine_the_cells_between_say_so_in_one_line_and_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: PurePath
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with containers() as scope:
+        assert scope is None
+    assert capsys.readouterr().out.count("\n") == 1

@@ -36,10 +36,6 @@ GUARD_WRONG = {
         gives(NAME, without(GUARDED, "--interval=10s --timeout=3s --retries=3 ")),
         "noticed after 180 s only",
     ),
-    "a check that is always content": (
-        gives(NAME, without(GUARDED, f'"{ASKS}"', '"print(0)"')),
-        "the check still calls it healthy",
-    ),
     "a check that looks whether the port is open": (
         gives(
             NAME,
@@ -53,7 +49,6 @@ GUARD_ENGINE = {
     "a group as well, shell form of the check",
     "a check that looks whether the port is open",
     "another port",
-    "a check that is always content",
 }
 
 NAME = "stopping_dockerfile"
