@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,9 @@ def open_store(folder: Path, experiment: str) -> tuple[str, MlflowClient]:
     os.environ.update(QUIET)  # before the import, which reads it
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    from mlflow import MlflowClient
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm in a notebook, which draws no bar here
+        from mlflow import MlflowClient
 
     # MLflow sets its own level when it is imported.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
