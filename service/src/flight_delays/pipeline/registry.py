@@ -39,6 +39,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDER, STORE_FILE, ARTIFACTS = "mlflow", "mlflow.sqlite", "artifacts"
 ARTIFACT_FOLDER = "bundle"
 KEY_TAG = "pipeline.key"
+_UNFINISHED = ".artifact.uploading."  # a copy that MLflow had begun when it was killed
 _PLACES = (
     ("runs", "artifact_uri"),
     ("model_versions", "source"),
@@ -74,7 +75,8 @@ class Registry:
         with _told():
             if file is not None:
                 file = file.resolve()
-                self._artifacts = (file.parent / ARTIFACTS).as_uri()
+                self._folder = file.parent / ARTIFACTS
+                self._artifacts = self._folder.as_uri()
                 uri = _open_sqlite(file, self._artifacts)
             self._client = MlflowClient(uri, uri)
             self._experiment = self._find_experiment()
@@ -119,6 +121,9 @@ class Registry:
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep a copy of a file with a run."""
         with _told():
+            if self._artifacts is not None:
+                for leftover in (self._folder / run_id).rglob(f"{_UNFINISHED}*"):
+                    leftover.unlink(missing_ok=True)
             self._client.log_artifact(run_id, str(path), folder or None)
 
     def finish(self, run_id: str) -> None:
