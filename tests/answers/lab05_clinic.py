@@ -43,11 +43,15 @@ def defects():
     found["stability.py"] = {{2: "wrong check"}}
     return found
 """,
+    "the build at night": _find("nightly.sh", 5, add={6: "goes on"}),
     "more lines than one": _find("release.yml", add={15: "failure hidden", 26: "not pinned"}),
 }
 FIND_WRONG = {
     "the condition is not seen": (_find("release.yml", 25), "`always true` that is not named"),
-    "the pipe is not seen": (_find("release.yml", 16, add={15: "failure hidden"}), "on another line than 15"),
+    "the pipe is not seen": (
+        _find("release.yml", 16, add={15: "failure hidden"}),
+        "forgives a failure, which is seen rightly",
+    ),
     "another name for it": (_find("release.yml", 16, add={16: "goes on"}), "took it for `goes on`"),
     "the script looks fine": (_find("nightly.sh", 5), "`goes on` that is not named"),
     "the image's tag is not seen": (_find("release.yml", 23), "a second line of the kind `not pinned`"),
@@ -230,4 +234,33 @@ MEND_WRONG = {
         "pickle-mixin is still installed",
     ),
     "latest at night": (_nightly(("flights:$1", "flights:latest")), "named by the revision, $1"),
+    "every branch publishes": (_release(("    branches: [main]\n", ""), ("  push:\n", "  push: {}\n")), "Only main"),
+    "pull requests publish": (
+        _release(("    branches: [main]\n", "    branches: [main]\n  pull_request:\n")),
+        "Only main",
+    ),
+    "not from the lock": (
+        _release(("pip install -r requirements.lock", "pip install pytest flight-delays")),
+        "The locked requirements are not installed",
+    ),
+    "a coverage measured, and another told": (
+        _release(
+            (_SAVED, "pytest -q --cov"),
+            ("      - name: build\n", '      - run: echo "coverage 94%" > coverage.txt\n      - name: build\n'),
+        ),
+        "A coverage is still written down",
+    ),
+    "built under another name at night": (
+        _nightly(("build -t registry.example/flights:$1", "build -t flights")),
+        "Another name is pushed",
+    ),
+    "latest as well": (
+        _nightly(
+            (
+                "docker push registry.example/flights:$1\n",
+                "docker push registry.example/flights:$1\ndocker push registry.example/flights:latest\n",
+            )
+        ),
+        "named by the revision, $1",
+    ),
 }

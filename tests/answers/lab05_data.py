@@ -140,6 +140,22 @@ def check_data(flights, carriers, today):
         ),
         "has changed the table it was given",
     ),
+    "without the carrier": (
+        _data('["carrier", "flight", "departure"]', '["flight", "departure"]'),
+        "two flights of two carriers",
+    ),
+    "missing weather alone": (
+        _data("flights.isna().mean()", "flights[list(RANGES)].isna().mean()"),
+        "`missing` is missing",
+    ),
+    "the size without the sign": (
+        _data("((flights[column] < low) | (flights[column] > high)).sum()", "(flights[column].abs() > high).sum()"),
+        "with the columns that break the rule",
+    ),
+    "the departure cut to its day in place": (
+        _data("day = flights", 'flights["departure"] = day = flights'),
+        "has changed the table it was given",
+    ),
 }
 
 _INTERVAL = """

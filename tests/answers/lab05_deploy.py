@@ -160,4 +160,19 @@ DEPLOY_WRONG = {
     ),
     "true or false": (_deploy('return "deployed"', "return True"), "Give one of the three words"),
     "null is not thought of": (_deploy("probability is None or not", "not"), "stopped with an error"),
+    "one right row is enough": (
+        _deploy("        return True\n\n    try", "        return bool(near)\n\n    try")
+        .replace("        for row in golden:", "        near = []\n        for row in golden:")
+        .replace(
+            'if probability is None or not abs(probability - row["probability"]) <= 0.0001:\n                return False',
+            'if probability is not None and abs(probability - row["probability"]) <= 0.0001:\n'
+            "                near.append(row)",
+        ),
+        "is wrong for one golden row",
+    ),
+    "lower probabilities pass": (
+        _deploy('abs(probability - row["probability"])', 'probability - row["probability"]'),
+        "is wrong for one golden row",
+    ),
+    "near enough": (_deploy("<= 0.0001", "<= 0.01"), "is wrong for one golden row"),
 }

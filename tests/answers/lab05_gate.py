@@ -121,6 +121,14 @@ GATE_WRONG = {
     ),
     "accept or refuse": (_gate("    return found", "    return not found"), "A yes or no does not tell"),
     "a list of reasons": (_gate("    return found", "    return list(found)"), "Give a dict"),
+    "the margin as a number": (_gate('interval[1] <= limits["worse"]', "interval[1] <= 0.003"), "`limits['worse']`"),
+    "the least flights as a number": (_gate('limits["slice_flights"]', "50"), "`limits['slice_flights']`"),
+    "more flights than the least": (_gate('>= limits["slice_flights"]', '> limits["slice_flights"]'), "it has exactly"),
+    "the costs as numbers": (
+        _gate('limits["missed"]', "4.0").replace('limits["alarm"]', "1.0"),
+        "`limits['missed']`",
+    ),
+    "the threshold as a number": (_gate('limits["threshold"]', "0.3"), "`limits['threshold']`"),
 }
 
 _INVARIANCE = """
@@ -262,5 +270,19 @@ def bumped(flights):
     "asserts": (
         _behaviour("    return probability[~fine].to_dict()", "    assert fine.all()\n    return {}"),
         "stopped with an error",
+    ),
+    "the mean change for the number": (
+        _behaviour("+ 1)) - before).max()", "+ 1)) - before).mean()"),
+        "the largest change of a probability",
+    ),
+    "the bounds taken out of the table": (
+        _behaviour(
+            "    probability = pd.Series(predict(cases), index=cases.index)\n"
+            '    fine = (probability >= cases["low"]) & (probability <= cases["high"])',
+            '    low, high = cases.pop("low"), cases.pop("high")\n'
+            "    probability = pd.Series(predict(cases), index=cases.index)\n"
+            "    fine = (probability >= low) & (probability <= high)",
+        ),
+        "`minimum` has changed the cases",
     ),
 }

@@ -224,4 +224,34 @@ WORKFLOW_WRONG = {
         "This cannot be run",
     ),
     "no machine": (_workflow(("    runs-on: ubuntu-latest\n", "")), "names no machine"),
+    "a step for all that a pull request runs": (
+        _workflow(
+            (
+                "      - run: python -m flight_delays pipeline test\n"
+                "      - run: python -m flight_delays pipeline train\n"
+                "      - run: python -m flight_delays pipeline validate\n"
+                "      - run: python -m flight_delays pipeline package\n",
+                "      - run: |\n"
+                "          python -m flight_delays pipeline test\n"
+                "          python -m flight_delays pipeline train\n"
+                "          python -m flight_delays pipeline validate\n"
+                "          python -m flight_delays pipeline package\n",
+            )
+        ),
+        "in one step",
+    ),
+    "pull requests are always green": (
+        _workflow(
+            (
+                "      - run: python -m flight_delays pipeline validate\n",
+                "      - continue-on-error: ${{ github.event_name == 'pull_request' }}\n"
+                "        run: python -m flight_delays pipeline validate\n",
+            )
+        ),
+        "failed in a pull request",
+    ),
+    "the commits swapped": (
+        _workflow((PYTHON, "actions/setup-python@" + CHECKOUT.partition("@")[2])),
+        "is a commit of another action",
+    ),
 }
