@@ -100,10 +100,14 @@ def by_its_commands(
 ) -> Run:
     """Run commands that a CI file holds one after the other until one fails, as any of the systems does.
 
-    Each gets the variables that the file gives it; the key is handed to those that `key_for` names.
+    Each gets the variables that the file gives it; the key is handed to those that `key_for` names. Here all jobs have
+    one environment, so what is installed in each of them is installed once.
     """
-    said = []
+    said: list[str] = []
+    installed: set[str] = set()
     for step in steps:
+        if step.command in installed:
+            continue
         environ = world.environ(folder / "home") | dict(step.environment)
         environ |= {"PIPELINE_SERVICE_URL": target.service.url, "MLFLOW_TRACKING_URI": target.tracking_uri}
         if key_for(step):
@@ -112,6 +116,8 @@ def by_its_commands(
         said.append(f"$ {step.command}\n{run.output}")
         if not run.green and not step.may_fail:
             return Run(run.code, "\n".join(said))
+        if " -m pip install " in step.command:
+            installed.add(step.command)
     return Run(0, "\n".join(said))
 
 
