@@ -164,6 +164,13 @@ class Behaviour(Exercise):
                 told = f"`{name}` has changed the flights it was given, column {column}. Change a copy."
                 same = after == plain or column == "departure"
                 expect(same, told, result, got=f"{column}: {show(after)}", expected=f"{column}: {show(plain)}")
+        cases = easy_cases()
+        there = answer.call("as_table", columns_of(cases), list(cases.index)).value
+        expect(isinstance(there, Thing), SETUP.format(name="as_table"), "as_table(...)", got=there)
+        result = answer.call("minimum", model_there(answer, made), there.ref)
+        left = there.get("shape").value
+        told = "`minimum` has changed the cases it was given. Who asks about a second model finds another table."
+        expect(list(left) == list(cases.shape), told, result, got=f"shape {left}", expected=f"shape {cases.shape}")
 
     def _ask(
         self, answer: Answer, name: str, made: Mapping[str, float], table: pd.DataFrame, keys: Mapping[str, str]
@@ -214,4 +221,10 @@ class Behaviour(Exercise):
             expect(near, told, result, got=f"{key}: {got:+.4f}", expected=f"{key}: {right[key]:+.4f}")
         else:
             told = f"`{key}` tells the largest change of a probability, without a sign."
-            expect(TOLERANCE < got <= 1, told, result, got=f"{key}: {got}", expected=f"{key}: about {right[key]:.4f}")
+            expect(
+                abs(got - right[key]) < 1e-3,
+                told,
+                result,
+                got=f"{key}: {got}",
+                expected=f"{key}: about {right[key]:.4f}",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,12 @@ DEFECTS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("release.yml", "not pinned", (23, 26)),
     ("release.yml", "always true", (25,)),
     ("nightly.sh", "wrong package", (4,)),
-    ("nightly.sh", "goes on", (5, 2, 1)),
+    ("nightly.sh", "goes on", (5, 1, 2, 3, 6)),
     ("Dockerfile", "key in the image", (2, 3)),
     ("stability.py", "wrong check", (7, 2)),
 )
 # Where a reader may see a defect of these kinds without being wrong.
-ALSO = {("release.yml", 15), ("nightly.sh", 3), ("Dockerfile", 1)}
+ALSO = {("release.yml", 15), ("Dockerfile", 1)}
 REVISION = "3f2a9c1d"
 
 
@@ -71,7 +72,12 @@ class Find(Exercise):
             other = [named[line] for line in places if line in named]
             several = sum(kind == one and file == where for where, one, _ in DEFECTS) > 1
             message = f"{file} has a defect of the kind `{kind}` that is not named."
-            if elsewhere and not several:
+            if file == "release.yml" and elsewhere == [15]:
+                message = (
+                    f"Line {elsewhere[0]} of {file} forgives a failure, which is seen rightly. Without it one more "
+                    f"line of the kind `{kind}` would be left."
+                )
+            elif elsewhere and not several:
                 message = f"The kind `{kind}` is in {file}, on another line than {elsewhere[0]}."
             elif other:
                 message = f"You saw that something is wrong where {file} has a `{kind}`, and took it for `{other[0]}`."
@@ -142,6 +148,13 @@ class Mend(Exercise):
         for command in ("pip install", "pytest", "docker build", "docker push"):
             there = any(line.startswith(command) or f" {command} " in f" {line} " for line in lines(seen))
             expect(there, f"`{command}` was not called.", tried, got=got, expected="install, test, build, publish")
+        self._locked(seen, tried)
+        for scene in ({"branch": "try-something"}, {"event": "pull_request", "branch": "better-model"}):
+            text = text_of(answer, "mended_release")
+            tried = "release.yml, " + ", ".join(f"{key} {value}" for key, value in scene.items())
+            seen = rehearsed(answer, "rehearse", text, tried, **scene)
+            pushed = any(line.startswith("docker push") for line in lines(seen))
+            expect(not pushed, "Only main is published.", tried, got=self._told(seen), expected="no docker push")
 
     @case("release.yml: a commit whose tests fail is not published, and is red", weight=3)
     def stops(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -173,12 +186,10 @@ class Mend(Exercise):
         workflow = parsed(text_of(answer, "mended_release"), "mended_release()")
         expect_least_rights(workflow, "mended_release()")
         expect_pinned(workflow, "mended_release()")
-        seen, tried = self._release(answer)
         runs = [str(step.get("run", "")) for job in workflow["jobs"].values() for step in job.get("steps") or []]
-        shown = [run for run in runs if "coverage" in run and "%" in run]
-        measured = any("--cov" in line or line.startswith("coverage") for line in lines(seen))
-        message = "A coverage is still written down, and no command measures one. Leave it out, or measure it."
-        expect(measured or not shown, message, tried, got=shown[0] if shown else "")
+        shown = [run for run in runs if "coverage" in run and re.search(r"\d\s*%", run)]
+        message = "A coverage is still written down, and no command measures this one. Leave it out, or measure it."
+        expect(not shown, message, "mended_release()", got=shown[0] if shown else "")
 
     @case("nightly.sh: a failure is the end of it, and its exit code says so", weight=3)
     def nightly(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -189,7 +200,10 @@ class Mend(Exercise):
             there = any(line.startswith(command) or f" {command} " in f" {line} " for line in lines(seen))
             expect(there, f"`{command}` was not called.", tried, got=got, expected="test, build, publish")
         pushed = [line for line in lines(seen) if line.startswith("docker push")]
-        expect(REVISION in pushed[0], "The image is to be named by the revision, $1.", tried, got=pushed[0])
+        for line in pushed:
+            expect(REVISION in line, "The image is to be named by the revision, $1.", tried, got=line)
+            built = any(one.startswith("docker build") and line.split()[-1] in one.split() for one in lines(seen))
+            expect(built, "Another name is pushed than was built.", tried, got=got, expected=line.split()[-1])
         for fails in ("pip install", "pytest", "docker build"):
             seen, tried = self._nightly(answer, fails)
             pushed = [line for line in lines(seen) if line.startswith("docker push")]
@@ -207,6 +221,9 @@ class Mend(Exercise):
         )
         bad = [line for line in lines(seen) if "pickle" in line]
         expect(not bad, message, tried, got="; ".join(bad))
+        self._locked(seen, tried)
+
+    def _locked(self, seen: dict[str, Any], tried: str) -> None:
         locked = any("install" in line and "requirements.lock" in line for line in lines(seen))
         expect(locked, "The locked requirements are not installed any more.", tried, got=self._told(seen))
 

@@ -58,6 +58,16 @@ def set_cells(drawn: Drawn, rows: np.ndarray, column: str, value: Any) -> None:
     drawn.table.iloc[rows, drawn.table.columns.get_loc(column)] = value
 
 
+def share_a_number(drawn: Drawn) -> None:
+    """Give a flight the number and the departure of another carrier's flight, of the same day."""
+    table = drawn.table
+    one = table.iloc[len(table) // 2]
+    same_day = table["departure"].dt.normalize() == one["departure"].normalize()
+    other = np.flatnonzero(same_day & (table["carrier"] != one["carrier"]))[:1]
+    for column in ("flight", "departure"):
+        set_cells(drawn, other, column, one[column])
+
+
 def over_there(answer: Answer, table: pd.DataFrame) -> Thing:
     """The same table on the answer's side."""
     thing = answer.call("as_table", columns_of(table)).value
@@ -123,12 +133,15 @@ class Data(Exercise):
             "stale": "The newest flight is less than a week older than `today`. `today` is an argument: with the "
             "computer's own clock the same table passes today and fails next week.",
             "carrier": "Every carrier here is one of `carriers`.",
+            "duplicates": "Here two flights of two carriers have the same number and the same departure. They are two "
+            "flights: look at the carrier, too.",
         }
         for step in range(4):
             drawn = draw(rng)
             if step % 2:
                 drawn.table = drawn.table.iloc[rng.permutation(len(drawn.table))].reset_index(drop=True)
             set_cells(drawn, places(rng, drawn, len(drawn.table) // 50), "temperature", np.nan)
+            share_a_number(drawn)
             found, result = self._ask(answer, drawn)
             expect_keys(found, set(), result, messages)
 
@@ -174,12 +187,13 @@ class Data(Exercise):
 
     @case("a column of which too much is missing")
     def missing(self, answer: Answer, rng: np.random.Generator) -> None:
-        for column in rng.permutation(list(RANGES))[:2].tolist():
+        for column in [*rng.permutation(list(RANGES))[:2].tolist(), "origin"]:
             drawn = draw(rng)
-            drawn.table[column] = drawn.table[column].fillna(5.0)
+            if column in RANGES:
+                drawn.table[column] = drawn.table[column].fillna(5.0)
             share = float(rng.uniform(0.06, 0.1))
             rows = places(rng, drawn, math.ceil(share * len(drawn.table)))
-            set_cells(drawn, rows, column, np.nan)
+            set_cells(drawn, rows, column, np.nan if column in RANGES else None)
             found, result = self._ask(answer, drawn)
             messages = {"range": "Missing values are counted as outside the range. They have a rule of their own."}
             expect_keys(found, {"missing"}, result, messages)
@@ -188,11 +202,12 @@ class Data(Exercise):
     @case("numbers that cannot be")
     def ranges(self, answer: Answer, rng: np.random.Generator) -> None:
         drawn = draw(rng)
-        wrong = {"temperature": 451.0, "wind_speed": -3.0, "precipitation": 15.5, "visibility": -0.5}
         wanted = {}
-        for column in sorted(rng.permutation(list(wrong))[:3].tolist()):
-            rows = places(rng, drawn, int(rng.integers(1, 4)))
-            set_cells(drawn, rows, column, wrong[column])
+        for column in sorted(rng.permutation(list(RANGES))[:3].tolist()):
+            low, high = RANGES[column]
+            rows = places(rng, drawn, int(rng.integers(2, 5)))
+            set_cells(drawn, rows[:1], column, low - 0.5)
+            set_cells(drawn, rows[1:], column, high + 0.5)
             wanted[column] = len(rows)
         found, result = self._ask(answer, drawn)
         expect_keys(found, {"range"}, result, {})
@@ -263,12 +278,14 @@ class Data(Exercise):
         told = "`check_data` has changed the table it was given. A test only looks: what comes after it trains on this."
         same = list(there.get("shape").value) == list(drawn.table.shape)
         expect(same, told, result, got=f"shape {there.get('shape').value}", expected=f"shape {drawn.table.shape}")
-        for name in ("carrier", "temperature", "flight"):
+        for name in ("carrier", "temperature", "flight", "departure"):
             column = there.item(name).value
             if not isinstance(column, Thing):
                 raise Wrong(told, tried=result.tried, got=f"no column {name}")
-            values = column.call("tolist").value
             wanted = drawn.table[name].tolist()
+            if name == "departure":  # as texts: a moment does not come over
+                column, wanted = column.call("astype", "str").value, drawn.table[name].astype(str).tolist()
+            values = column.call("tolist").value
             same = isinstance(values, list) and len(values) == len(wanted)
             same = same and all(a == b or (a != a and b != b) for a, b in zip(values, wanted, strict=True))
             expect(same, told, result, got=f"another column {name}", expected="the table as it was")

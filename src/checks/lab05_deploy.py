@@ -45,16 +45,21 @@ class Deploy(Exercise):
         "GET /v1/champion first: its body names the version to go back to, its ETag is what you have seen. Then the "
         "two PUTs; each that does not succeed (`reply.is_success`) ends with 'refused', for nothing has changed.",
         "Put the smoke test into a function of its own that gives True or False: /readyz is 200, and for each golden "
-        "row the status, then the version, then the probability. `except httpx.HTTPError` there means False.",
+        "row the status, then the version, then the probability, which is None where the service answers null. `except "
+        "httpx.HTTPError` there means False.",
         "The way back is a PUT of the old version with the ETag that your own PUT brought. If somebody has switched "
         "since, it answers 412 and leaves their choice alone, which is what you want.",
     )
 
-    def _try(self, answer: Answer, rng: np.random.Generator, **trouble: Any) -> Tried:
+    def _try(self, answer: Answer, rng: np.random.Generator, one_row: bool = False, **trouble: Any) -> Tried:
+        """Deploy to a service with this trouble; `one_row`: the last row alone, in the rain, goes wrong."""
         old, new = (f"2013-0{month}-01-{rng.integers(16**6):06x}" for month in (6, 7))
         made = {old: weights(rng), new: weights(rng, hour=0.13)}
         flights = draw_flights(rng).head(4).drop(columns="late")
         flights = flights.assign(departure=flights["departure"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
+        if one_row:
+            flights["precipitation"] = [0.0] * (len(flights) - 1) + [0.3]
+            trouble["weights"] = {"NEW": {**made[new], "precipitation": made[new]["precipitation"] - 0.02}}
         golden = golden_rows(made[new], flights.to_dict("records"))
         names = {"OLD": old, "NEW": new, "OTHER": "2013-05-01-000abc"}
         told = _named(trouble, names)
@@ -129,6 +134,12 @@ class Deploy(Exercise):
             tried = self._try(answer, rng, **trouble)
             told = f"{message} The old version must be back."
             tried.expect("rolled back", "OLD", told)
+        tried = self._try(answer, rng, one_row=True)
+        told = (
+            "The new version is wrong for one golden row, the one in the rain, by less than 0.01 and too low. Each row "
+            "must be right, within 0.0001 up and down."
+        )
+        tried.expect("rolled back", "OLD", told)
 
     @case("the service does not answer in time: rolled back")
     def hangs(self, answer: Answer, rng: np.random.Generator) -> None:

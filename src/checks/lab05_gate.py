@@ -400,6 +400,35 @@ class Gate(Exercise):
         expect(not gone, told, result, expected=", ".join(sorted(wanted)))
         expect_keys(found, wanted, result, {})
 
+    @case("the limits are those that it is given")
+    def given(self, answer: Answer, rng: np.random.Generator) -> None:
+        window, interval = gate_window(rng), (0.004, 0.012)
+        window["challenger"] = np.clip(window["challenger"] * 0.4, 0, 1)
+        told = "The rule `{rule}` is not broken by these limits: is there a number in the place of `limits['{limit}']`?"
+        for rule, limit, value in (
+            ("worse", "worse", 0.02),
+            ("calibration", "calibration", 0.9),
+            ("slice", "slice", 0.9),
+            ("slice", "slice_flights", float(len(window))),
+            ("cost", "cost", 9.0),
+        ):
+            found, result = self._ask(answer, window, interval, **{limit: value})
+            got = f"{rule}: {show(found.get(rule))}"
+            expect(rule not in found, told.format(rule=rule, limit=limit), result, got=got, expected=f"no {rule}")
+        sizes = window["carrier"].value_counts()
+        worst = max(CARRIERS, key=lambda carrier: brier_rise(window, carrier))
+        found, result = self._ask(answer, window, interval, slice_flights=float(sizes[worst]))
+        message = f"{worst} is to be judged from {sizes[worst]} flights on, and it has exactly so many."
+        expect(worst in found.get("slice", {}), message, result, expected=f"slice: {worst}")
+        for limit, other in (("threshold", 0.22), ("missed", 7.0), ("alarm", 0.2)):
+            limits = {**LIMITS, limit: other}
+            rise = cost_of(window, "challenger", limits) - cost_of(window, "champion", limits)
+            found, result = self._ask(answer, window, interval, **{limit: other})
+            got = found.get("cost")
+            message = f"The cost is another with this limit: is there a number in the place of `limits['{limit}']`?"
+            right = is_count(got) and abs(got - rise) < 1e-4
+            expect(right, message, result, got=f"cost: {show(got)}", expected=f"cost: {rise:.4f}")
+
     def _towards(self, window: pd.DataFrame, amount: float) -> NDArray[np.float64]:
         """The champion's predictions moved away from what happened (towards it, where negative)."""
         p = window["champion"].to_numpy()

@@ -17,6 +17,10 @@ from lessonkit.standins import STAGES
 from lessonkit.workflow_text import NotRehearsed, load
 
 PINNED = re.compile(r"[^@\s]+@[0-9a-f]{40}")
+COMMITS = {
+    "08c6903cd8c0fde910a37f88322edcfb5dd907a8": "actions/checkout",
+    "e797f83bcb11b83ae66e0230d6156d7c80228e7c": "actions/setup-python",
+}
 READING = {"contents": "read"}
 
 
@@ -107,6 +111,10 @@ def expect_pinned(workflow: dict[str, Any], tried: str) -> None:
             )
             fixed = PINNED.fullmatch(str(used))
             expect(fixed, told_, tried, got=f"job {name}: uses: {used}", expected="owner/action@40 digits")
+            action, _, commit = str(used).partition("@")
+            owner = COMMITS.get(commit, action)
+            told_ = f"This is a commit of another action, {owner}: GitHub would not find it."
+            expect(owner == action, told_, tried, got=f"job {name}: uses: {used}", expected=f"{owner}@{commit}")
 
 
 class Workflow(Exercise):
@@ -139,6 +147,11 @@ class Workflow(Exercise):
         elif "run" in " ".join(lines(seen)).split():
             message = "`pipeline run` is one step for all. With a step for each stage the page says which one failed."
         expect(stages_of(seen) == list(STAGES) and seen["green"], message, tried, got=told(seen), expected=order)
+        for name, job in jobs_of(parsed(text_of(answer, "workflow"), "workflow()")):
+            for step in job.get("steps") or []:
+                found = re.findall(r"pipeline\s+(\w+)", str(step.get("run", "")))
+                message = "Several stages stand in one step. With a step for each the page says which one failed."
+                expect(len(found) < 2, message, "workflow()", got=f"job {name}: {', '.join(found)} in one step")
 
     @case("a stage that fails is the last one, and the run is red", weight=2)
     def stops(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -169,6 +182,10 @@ class Workflow(Exercise):
         message = "A pull request is to run test, train and validate, and be green."
         right = found[:3] == list(STAGES[:3]) and set(found) <= set(STAGES[:4]) and seen["green"]
         expect(right, message, tried, got=told(seen), expected="green; test → train → validate")
+        for stage in STAGES[:3]:
+            seen, tried = self._see(answer, event="pull_request", branch="better-model", fails=f"pipeline {stage}")
+            message = f"{stage} failed in a pull request, and the run is green: somebody merges it."
+            expect(not seen["green"], message, tried, got=told(seen), expected="red")
 
     @case("a push to another branch does not deploy")
     def branches(self, answer: Answer, rng: np.random.Generator) -> None:

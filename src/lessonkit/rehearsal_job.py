@@ -130,7 +130,9 @@ class JobRun:
             outcome = self._use(step, where)
         elif runs:
             raise NotRehearsed(f"{where}: neither `run` nor `uses`")
-        forgiven = outcome == "failure" and str(step.get("continue-on-error", False)).lower() == "true"
+        wanted = step.get("continue-on-error", False)
+        wanted = understood(where, lambda: fill(_plain(wanted), self.contexts, self._functions))
+        forgiven = outcome == "failure" and wanted.lower() == "true"
         self.failed = self.failed or (outcome == "failure" and not forgiven)
         if step.get("id"):
             conclusion = "success" if forgiven else outcome

@@ -214,7 +214,7 @@ MEND_WRONG = {
     "a tag of the action": (_release((CHECKOUT, "actions/checkout@v5")), "can be moved to other code"),
     "the coverage stays": (
         _release(("      - name: build\n", '      - run: echo "coverage 94%" > coverage.txt\n      - name: build\n')),
-        "no command measures one",
+        "A coverage is still written down",
     ),
     "nothing is tested any more": (
         _release((f"      - name: test\n        run: {_SAVED}\n", "")),

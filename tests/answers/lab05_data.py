@@ -150,7 +150,7 @@ def check_data(flights, carriers, today):
     ),
     "the size without the sign": (
         _data("((flights[column] < low) | (flights[column] > high)).sum()", "(flights[column].abs() > high).sum()"),
-        "with the columns that break the rule",
+        "The figure for",
     ),
     "the departure cut to its day in place": (
         _data("day = flights", 'flights["departure"] = day = flights'),

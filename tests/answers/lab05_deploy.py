@@ -164,7 +164,8 @@ DEPLOY_WRONG = {
         _deploy("        return True\n\n    try", "        return bool(near)\n\n    try")
         .replace("        for row in golden:", "        near = []\n        for row in golden:")
         .replace(
-            'if probability is None or not abs(probability - row["probability"]) <= 0.0001:\n                return False',
+            'if probability is None or not abs(probability - row["probability"]) <= 0.0001:\n'
+            "                return False",
             'if probability is not None and abs(probability - row["probability"]) <= 0.0001:\n'
             "                near.append(row)",
         ),

@@ -246,7 +246,11 @@ WORKFLOW_WRONG = {
                 "      - run: python -m flight_delays pipeline validate\n",
                 "      - continue-on-error: ${{ github.event_name == 'pull_request' }}\n"
                 "        run: python -m flight_delays pipeline validate\n",
-            )
+            ),
+            (
+                "      - run: python -m flight_delays pipeline package\n",
+                "      - if: github.event_name == 'push'\n        run: python -m flight_delays pipeline package\n",
+            ),
         ),
         "failed in a pull request",
     ),
