@@ -14,7 +14,7 @@ import yaml
 
 from checks.lab04_dockerfile import read_dockerfile, text_of
 from checks.lab04_engine import OPTIONS, RUN_MB, InEngine, ask, build, expect_scores
-from checks.lab04_running import seconds
+from checks.lab04_running import ILL_S, look, seconds
 from labkit.answer import Answer, CannotTry, Wrong
 from labkit.exercise import case, expect
 from lessonkit.engine import Engine, EngineError
@@ -27,6 +27,7 @@ MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmg]?)b?", re.IGNORECASE)
 UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 MOST_MB, MOST_PIDS = 512, 256
 STORE_PORT = 9000
+KEY, KEY_FILE = "made-up-key-8c1f", "api_key.txt"  # the key that stands in the broken file
 NEEDED = ("PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TEMP", "TMP", "XDG_RUNTIME_DIR", "APPDATA", "PROGRAMFILES")
 UP_S = 60
 # What of a service the check brings up as it was written. The image, the ports and the limits are the check's own.
@@ -194,6 +195,9 @@ class Compose(InEngine):
         expect(
             program not in ("curl", "wget", "nc"), f"The image has no {program}; it has Python.", got=f"test: {words}"
         )
+        asks = str(STORE_PORT) in " ".join(map(str, words))
+        told = f"The store's check does not ask it: GET /health on port {STORE_PORT}."
+        expect(asks, told, got=f"test: {check['test']}"[:200])
         for name in ("interval", "timeout", "start_period", "start_interval"):
             if check.get(name) is not None:
                 seconds(str(check[name]), f"healthcheck of the store, {name}")
@@ -205,12 +209,18 @@ class Compose(InEngine):
             value = service.environment.get("API_KEY")
             told = "The key stands in the compose file, and so in the repository and in `docker inspect`."
             expect(value is None, told, got=f"{service.name}: API_KEY")
+        told = "The old key still stands in the file, if only in a comment or under another name."
+        expect(KEY not in text_of(answer, "mended_compose", "compose file"), told, got=KEY)
         declared = read.told.get("secrets")
         none = "No secret is declared: the top-level `secrets` names each, with the file that holds it."
         expect(isinstance(declared, Mapping) and declared, none, got=f"secrets: {declared}")
         for name, how in declared.items():
             source = isinstance(how, Mapping) and (how.get("file") or how.get("environment"))
             expect(source, f"The secret {name} comes from nowhere: give its `file`.", got=f"{name}: {how}")
+        how = declared.get("api_key")
+        named = isinstance(how, Mapping) and Path(str(how.get("file", ""))).name == KEY_FILE
+        told = f"The secret is named api_key, and the file {KEY_FILE} holds it."
+        expect(named, told, got=f"secrets: {dict(declared)}")
         expect(
             read.api.secrets, "The api is not given the secret: list it below the service, too.", got="api: no secrets"
         )
@@ -294,6 +304,18 @@ class Compose(InEngine):
             status == 401, "The api answers without the key.", "POST /score, X-Api-Key: no", got=status, expected=401
         )
         expect_scores(container, seed, {"X-Api-Key": key})
+        store = _container(scope, "store")
+        store.kill("STOP")  # as in exercise 3: a check that asks nothing notices nothing
+        well, said = look(store, _test(read.store), ILL_S)
+        blind = "The store hangs, and its check still calls it healthy: it must wait for an answer."
+        expect(not well, blind, "docker kill --signal STOP, then the health check", got=said)
+
+
+def _test(service: Service) -> list[str]:
+    """What a health check runs, as compose hands it to the engine."""
+    test = service.told["healthcheck"]["test"]
+    words = test if isinstance(test, list) else ["CMD-SHELL", test]
+    return [str(word).replace("$$", "$") for word in words]
 
 
 def _need_compose(engine: Engine) -> None:

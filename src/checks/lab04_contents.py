@@ -117,6 +117,9 @@ class Ship(InEngine):
                 gone = f"{origin} is in the image, and nobody needs it there."
                 why = kind_of(origin) or origin.startswith("data/") or origin == "train.py"
                 expect(not why, gone, got=f"{path}")
+        fetches = any(step.comes_from for stage in stages for step in stage.steps)
+        told = "The image that serves fetches nothing from the stage that trains, and has no model.json."
+        expect(fetches, told, got="no COPY --from", expected="COPY --from=build /app/model.json ./")
         expect_starts(read.final)
 
     @case("it trains while it is built, and serves what it has learned")

@@ -353,8 +353,8 @@ class _Reader:
         remote = [source for source in sources if "://" in source or source.startswith("git@")]
         expect(not remote, "This fetches something from the network, which a build here has not.", got=instruction.line)
         origins = instruction.flag("from")
-        several = len(sources) > 1 or target.endswith("/") or target in (".", "..")
         place = _join(stage.folder, target)
+        several = len(sources) > 1 or target.endswith("/") or target in (".", "..") or _is_folder(stage, place)
         for source in sources:
             if origins:
                 self._copy_from(stage, step, origins[0], source, place, several)
@@ -420,6 +420,12 @@ def _join(folder: Path, path: str) -> Path:
         elif part != ".":
             parts.append(part)
     return Path(*parts) if parts else Path("/")
+
+
+def _is_folder(stage: Stage, place: Path) -> bool:
+    """Whether a path is a folder of the image by now: a file goes into it, also without a `/` at the end."""
+    known = (stage.folder, *(path.parent for path in stage.files))
+    return any(folder.is_relative_to(place) for folder in known)
 
 
 def _clean(source: str) -> str:

@@ -32,6 +32,10 @@ def expect_install(read: Dockerfile, requirements: str = "requirements.txt") -> 
             for value in _values(arguments, flag):
                 there = any(Path(path).is_relative_to(command.folder / value) for path in step.before)
                 late = f"`{value}` is not in the image yet when this line runs: copy it before."
+                if Path(value).name == "wheels" and any(path.endswith(".whl") for path in step.before):
+                    late = (
+                        f"There is no folder `{value}` where pip looks: COPY takes what a folder holds, not the folder."
+                    )
                 expect(there or not _known(value), late, got=line)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath as Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lessonkit.engine_scope import Container
 from lessonkit.shipping import screening_service
 
 NOTICED_S = 60.0
+LEAST_S = 0.5
 STOP_S = 3
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -45,7 +46,8 @@ def _is_server(argv: list[str]) -> bool:
     """Whether a command makes the server process 1: no shell stands before it, or one that hands its place over."""
     if Path(argv[0]).name not in SHELLS:
         return True
-    script = argv[2] if len(argv) > 2 and argv[1] == "-c" else ""
+    takes_script = len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c")  # -c, -ec, -lc
+    script = argv[2] if takes_script else ""
     commands = list(split_commands(script))
     return bool(commands) and commands[-1][0] == "exec"
 
@@ -102,12 +104,16 @@ class Guard(InEngine):
         expect(Path(command[0]).name not in NOT_IN_THE_IMAGE, lacks, got=found.line)
         given = {name: found.flag(name) for name in ("interval", "timeout", "retries")}
         interval, timeout = (
-            seconds(given[name][0], found.line) if given[name] else 30.0 for name in ("interval", "timeout")
+            (seconds(given[name][0], found.line) if given[name] else 0) or 30.0  # to the engine 0 is: the default
+            for name in ("interval", "timeout")
         )
         retries = given["retries"][0] if given["retries"] else "3"
         expect(retries.isdecimal(), "--retries takes a number.", got=found.line)
-        longest = (interval + timeout) * int(retries)
-        sums = f"({interval:g} s + {timeout:g} s) x {retries} = {longest:g} s; 30 s, 30 s and 3 where nothing is given"
+        times = int(retries) or 3
+        hasty = f"Within {timeout:g} s Python has hardly started: a service that is well would be called ill."
+        expect(timeout >= LEAST_S, hasty, got=found.line, expected="--timeout=3s")
+        longest = (interval + timeout) * times
+        sums = f"({interval:g} s + {timeout:g} s) x {times} = {longest:g} s; 30 s, 30 s and 3 where nothing is given"
         told = f"A service that hangs would be noticed after {longest:g} s only."
         expect(longest <= NOTICED_S, told, got=sums, expected=f"at most {NOTICED_S:g} s")
 
@@ -134,11 +140,11 @@ class Guard(InEngine):
         expect(check.get("Test"), "The image has no health check.", tried="docker inspect", got="no Healthcheck")
         with running(scope, image) as container:
             expect_scores(container, 0)
-            well, said = _look(container, check, WELL_S)
+            well, said = look(container, check["Test"], WELL_S)
             ill = "The service serves, and the check finds it ill: it would be restarted again and again."
             expect(well, ill, tried="the health check, run in the container", got=said, expected="exit code 0")
             container.kill("STOP")  # the process is there, its port is open, and it does nothing any more
-            well, said = _look(container, check, ILL_S)
+            well, said = look(container, check["Test"], ILL_S)
             blind = (
                 "The service hangs, and the check still calls it healthy. It must ask the service for an answer: the "
                 "process is alive, and its port is open."
@@ -147,9 +153,9 @@ class Guard(InEngine):
             expect(not well, blind, tried=tried, got=said, expected="another exit code than 0, or none in time")
 
 
-def _look(container: Container, check: dict[str, Any], patience_s: float) -> tuple[bool, str]:
+def look(container: Container, test: Sequence[str], patience_s: float) -> tuple[bool, str]:
     """Run a health check in the container as the engine would: whether it is content, and what it said."""
-    kind, *words = check["Test"]
+    kind, *words = test
     command = ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words
     try:
         done = container.exec(*command, timeout_s=patience_s)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LABEL = "course"  # on every container, image, volume and network; its value tells one scope from another
 ANSWERS_IN_S = 30.0
+ADVICE = ("Run '", "See '")  # how docker begins a last line that says nothing about what went wrong
 HOW_TO_GET = "Docker Desktop from docker.com, podman from podman.io, or `apt install docker.io`."
 
 
@@ -68,7 +69,8 @@ class Done:
     def last_line(self) -> str:
         """The last line of what it complained of, or else of what it printed."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
-        return lines[-1].strip() if lines else "it said nothing"
+        lines = [line for line in lines if not line.startswith(ADVICE)] or lines
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,18 @@ COMPOSE_WRONG = {
         "    mem_limit: 128m\n    pids_limit: 64\n  store", "   mem_limit: 128m\n  store", "This is no YAML"
     ),
     "a word that compose does not know": wrong("mem_limit", "memory_limit", "all the memory of the machine"),
+    "a check that asks nothing": wrong(f'"-c", "{TEST}"', '"-c", "pass"', "does not ask it"),
+    "a check that looks whether the port is open": wrong(
+        TEST, "import socket; socket.create_connection(('127.0.0.1', 9000), 1)", "The store hangs, and its check"
+    ),
+    "another file": wrong("./api_key.txt", "./.env", "the file api_key.txt holds it"),
+    "the old key in a comment": wrong(
+        "      LOG_FOLDER", "      # API_KEY: made-up-key-8c1f\n      LOG_FOLDER", "if only in a comment"
+    ),
     "a check of the wrong port": wrong("127.0.0.1:9000/health", "127.0.0.1:8000/health", "The services do not come up"),
 }
-COMPOSE_ENGINE = {"long forms, an anchor, limits below deploy, a network", "a check of the wrong port"}
+COMPOSE_ENGINE = {
+    "long forms, an anchor, limits below deploy, a network",
+    "a check of the wrong port",
+    "a check that looks whether the port is open",
+}

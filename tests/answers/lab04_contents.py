@@ -93,6 +93,10 @@ SHIP_WRONG = {
         ),
         "which should stay behind",
     ),
+    "the model stays in its stage": (
+        both(dockerfile=without(SMALL, "COPY --from=build /app/model.json ./\n")),
+        "fetches nothing from the stage that trains",
+    ),
     "everything is ignored": (both("*"), "is kept back, and the build needs it"),
 }
 SHIP_ENGINE = {"a common stage below both", "all packages from the first stage"}

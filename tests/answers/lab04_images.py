@@ -37,6 +37,14 @@ EXPOSE 8000
 CMD ["/usr/local/bin/python3", "/app/server.py"]""",
     ),
 }
+SERVE_RIGHT["files into the folder, without a slash"] = gives(
+    NAME,
+    without(
+        without(PLAIN, CODE, "COPY server.py /app\nCOPY model.json /app"),
+        "COPY requirements.txt ./",
+        "COPY requirements.txt /app",
+    ),
+)
 SERVE_WRONG = {
     "pip before its files": (gives(NAME, without(PLAIN, PACKAGES, f"{PIP}\nCOPY . .")), "copy it before"),
     "pip asks an index": (gives(NAME, without(PLAIN, "--no-index ")), "the build has none"),
@@ -53,7 +61,7 @@ SERVE_WRONG = {
     "a slip of the pen": (gives(NAME, without(PLAIN, "WORKDIR", "WORKDIRR")), "is no instruction"),
     "the folder wheels is spilt": (
         gives(NAME, without(PLAIN, "COPY wheels wheels", "COPY wheels ./")),
-        "`wheels` is not in the image yet",
+        "There is no folder `wheels` where pip looks",
     ),
     "server.py in another folder": (
         gives(NAME, without(PLAIN, CODE, "COPY server.py model.json /srv/")),
@@ -68,7 +76,7 @@ SERVE_WRONG = {
         "The container ended with exit code 1",
     ),
 }
-SERVE_ENGINE = {"a bind mount, and cd", "installed where nobody looks"}
+SERVE_ENGINE = {"a bind mount, and cd", "files into the folder, without a slash", "installed where nobody looks"}
 
 NAME = "cached_dockerfile"
 CACHE_RIGHT = {

@@ -21,6 +21,10 @@ GUARD_RIGHT = {
 GUARD_WRONG = {
     "root": (gives(NAME, without(GUARDED, "USER 10001\n")), "that is root"),
     "user 0 by number": (gives(NAME, without(GUARDED, "10001", "0:0")), "User 0 is root"),
+    "a name that the image does not know": (
+        gives(NAME, without(GUARDED, "USER 10001", "USER app")),
+        "The container could not be started",
+    ),
     "a name": (
         gives(NAME, without(GUARDED, "USER 10001", "RUN useradd --system app\nUSER app")),
         "give the number",
@@ -28,6 +32,11 @@ GUARD_WRONG = {
     "the log beside the program": (gives(NAME, without(GUARDED, "ENV LOG_FOLDER=/tmp/log\n")), "The root is read-only"),
     "the log on the root": (gives(NAME, without(GUARDED, "/tmp/log", "/var/log")), "The root is read-only"),
     "no check": (gives(NAME, without(GUARDED, HEALTH)), "There is no HEALTHCHECK"),
+    "never, which the engine reads as three times": (
+        gives(NAME, without(GUARDED, "--interval=10s --timeout=3s --retries=3 ", "--interval=0s --retries=0 ")),
+        "noticed after 180 s only",
+    ),
+    "no time to answer": (gives(NAME, without(GUARDED, "--timeout=3s", "--timeout=10ms")), "Python has hardly started"),
     "curl": (
         gives(NAME, without(GUARDED, HEALTH, "HEALTHCHECK --interval=10s CMD curl -f http://127.0.0.1:8000/health")),
         "The image has no curl",
@@ -47,6 +56,7 @@ GUARD_WRONG = {
 }
 GUARD_ENGINE = {
     "a group as well, shell form of the check",
+    "a name that the image does not know",
     "a check that looks whether the port is open",
     "another port",
 }
@@ -55,6 +65,9 @@ NAME = "stopping_dockerfile"
 STOP_RIGHT = {
     "a shell that hands its place over": gives(
         NAME, without(STOPPING, CMD, 'CMD ["sh", "-c", "mkdir -p /tmp/log && exec python server.py"]')
+    ),
+    "a shell that stops at an error, and hands its place over": gives(
+        NAME, without(STOPPING, CMD, 'CMD ["bash", "-ec", "mkdir -p /tmp/log; exec python server.py"]')
     ),
     "by number, with an ENTRYPOINT": gives(
         NAME, without(without(STOPPING, "SIGINT", "2"), CMD, 'ENTRYPOINT ["python"]\nCMD ["server.py"]')

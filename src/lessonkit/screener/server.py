@@ -24,7 +24,7 @@ class Screener(BaseHTTPRequestHandler):
             return self.answer(404, {"error": "there is GET /health and POST /score"})
         if STORE:
             with urllib.request.urlopen(f"{STORE}/health", timeout=2):
-                pass  # an error here is a 500: without the store this service is of no use
+                pass  # an error here leaves no answer: without the store this is of no use
         return self.answer(200, {"release": RELEASE, "matchwords": matchwords.__version__})
 
     def do_POST(self):
