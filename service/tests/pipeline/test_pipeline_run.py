@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -22,8 +23,6 @@ STAGES = ("test", "train", "validate", "package", "deploy", "monitor")
 
 
 def registry_of(world) -> Registry:
-    from datetime import date
-
     return Registry(
         Place(world.project, world.work, Config(as_of=date(2013, 7, 31)), Surroundings())
     )
@@ -108,6 +107,29 @@ def test_a_moved_work_folder_keeps_its_artifacts_with_it(fresh, copy_of):
     assert run.info.artifact_uri.startswith((moved.work / "mlflow" / "artifacts").as_uri())
     assert registry.bundle_of(registry.find(moved.version)).version == moved.version
     assert runs_of(first)[0].info.artifact_uri.startswith(fresh.work.as_uri())
+
+
+def test_the_registry_may_be_elsewhere(tmp_path):
+    """Of a SQLite file that is named, the artifacts lie beside it, wherever one works."""
+    file = tmp_path / "shared" / "runs.sqlite"
+    elsewhere = Surroundings(tracking_uri=f"sqlite:///{file}")
+    config = Config(as_of=date(2013, 7, 31))
+    registry = Registry(Place(tmp_path, tmp_path / "work", config, elsewhere))
+    report = tmp_path / "report.md"
+    report.write_text("found")
+    run_id = registry.run("a key", "a name", {})
+    registry.attach(run_id, report)
+    assert registry.run("a key", "a name", {}) == run_id
+    kept = file.parent / "artifacts" / run_id / "artifacts" / "report.md"
+    assert kept.read_text() == "found"
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_damaged_registry_is_told_in_one_line(fresh):
+    (fresh.work / "mlflow" / "mlflow.sqlite").write_bytes(b"no database at all, and long enough")
+    done = fresh.run("package", force=True)
+    assert done.code == 4
+    assert done.err.splitlines()[0] == "- MLflow: file is not a database"
 
 
 def test_a_rerun_with_nothing_changed_loads_no_heavy_library(fresh):

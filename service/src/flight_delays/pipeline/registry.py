@@ -282,6 +282,6 @@ def _told() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise OutsideFailed(f"MLflow: {first}") from error
