@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import nbformat
 import papermill
@@ -198,13 +199,14 @@ def test_it_is_removed_after_kill_9(engine: Engine) -> None:
 
 def test_a_build_says_what_was_cached_and_what_its_layers_hold(scope: Scope) -> None:
     dockerfile = f"FROM {BASE}\nRUN mkdir /app\nCOPY a.txt /app/\n"
-    scope.build({"a.txt": "one"}, dockerfile)
-    image = scope.build({"a.txt": "two"}, dockerfile)
+    before, after = uuid4().hex, uuid4().hex  # an engine keeps the steps of earlier runs
+    scope.build({"a.txt": before}, dockerfile)
+    image = scope.build({"a.txt": after}, dockerfile)
     assert [(step.word, step.cached) for step in image.steps[1:]] == [("RUN", True), ("COPY", False)]
     base = scope.image(BASE)
     layer = image.layers(above=base)[-1]
-    assert layer.files == {"app/a.txt": 3} and layer.read("app/a.txt") == b"two"
-    assert layer.holds(b"tw") == ["app/a.txt"] and layer.holds(b"one") == []
+    assert layer.files == {"app/a.txt": 32} and layer.read("app/a.txt") == after.encode()
+    assert layer.holds(after[4:20].encode()) == ["app/a.txt"] and layer.holds(before.encode()) == []
     assert image.history()[-1].created_by.startswith("COPY a.txt")
     with pytest.raises(ValueError, match="not built on"):
         base.layers(above=image)
