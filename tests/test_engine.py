@@ -183,7 +183,7 @@ import sys
 from lessonkit.engine import find_engine
 with find_engine().scope() as scope:
     scope.start("python:3.11-slim", ["sleep", "600"], volumes={scope.volume(): "/data"})
-    print(scope.value, flush=True)
+    print(scope.value, scope.folder, flush=True)
     sys.stdin.read()
 """
 
@@ -191,10 +191,14 @@ with find_engine().scope() as scope:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_it_is_removed_after_kill_9(engine: Engine) -> None:
     with subprocess.Popen([sys.executable, "-c", KILLED], stdin=-1, stdout=-1, text=True) as process:
-        value = process.stdout.readline().strip()
+        value, folder = process.stdout.readline().split(maxsplit=1)
         assert len(engine.labelled(value)["container"]) == len(engine.labelled(value)["volume"]) == 1
         process.send_signal(signal.SIGKILL)
     assert not any(gone(engine, value).values())
+    until = time.monotonic() + 30
+    while Path(folder.strip()).exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(folder.strip()).exists()
 
 
 def test_a_build_says_what_was_cached_and_what_its_layers_hold(scope: Scope) -> None:

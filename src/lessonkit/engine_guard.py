@@ -1,8 +1,8 @@
-"""A process that removes what a scope has made, if the process that opened the scope is gone.
+"""A process that removes what a scope has made, and its temporary folder, if the process that opened the scope is gone.
 
 The system closes the pipe on its input when whoever holds the other end has ended, also by `kill -9`.
 
-    python -m lessonkit.engine_guard PROGRAM NAME LABEL-VALUE
+    python -m lessonkit.engine_guard PROGRAM NAME LABEL-VALUE FOLDER
 
 On its input: `+PID` and `-PID` for each command of the engine that begins and ends, `done` once all is removed.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 
@@ -18,7 +19,7 @@ from lessonkit.engine import Engine, EngineError
 
 
 def main() -> int:
-    program, name, value = sys.argv[1:]
+    program, name, value, folder = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is meant for the notebook
     building: set[int] = set()
     for line in sys.stdin:
@@ -31,6 +32,7 @@ def main() -> int:
             os.kill(pid, signal.SIGTERM)
     with contextlib.suppress(EngineError, TimeoutError):
         Engine(program, name, "").remove(value)
+    shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

@@ -488,21 +488,32 @@ class Scope:
 def opened(engine: Engine) -> Iterator[Scope]:
     """A scope; see `Engine.scope`."""
     value = f"course-{uuid.uuid4().hex[:12]}"
-    # -P: a module in the folder it starts in must not stand in for one of Python's.
-    guard = subprocess.Popen(
-        [sys.executable, "-P", "-m", "lessonkit.engine_guard", engine.program, engine.name, value],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     # On Windows a file that a killed process had open may still be held for a moment.
-    with (
-        guard,
-        tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder,
-    ):
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary)).resolve()
+        # -P: a module in the folder it starts in must not stand in for one of Python's.
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "lessonkit.engine_guard",
+            engine.program,
+            engine.name,
+            value,
+            str(folder),
+        ]
+        guard = stack.enter_context(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
         try:
-            yield Scope(engine, value, Path(folder).resolve(), guard.stdin)
+            yield Scope(engine, value, folder, guard.stdin)
         finally:
             left = engine.remove(value)
             with contextlib.suppress(OSError):
