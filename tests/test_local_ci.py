@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_a_step_gets_its_own_variables_and_none_that_this_process_has_for_a_pipe
     run.do(asked, tmp_path, {"GIVEN": "here"})
     assert run["deploy"].last_line == "['file', 'here', None]"
     assert run.stopped_by == ""
+
+
+def test_what_a_step_leaves_in_the_temporary_folder_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run = Run("a push")
+    run.do(step("test", "import tempfile; print(tempfile.mkdtemp())"), tmp_path)
+    assert Path(run["test"].last_line).parent.parent.samefile(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_how_far_a_push_got(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,19 +83,21 @@ class Run:
         wanted = {**inherited, **ONE_THREAD, "PYTHONUTF8": "1", **step.environment, **(env or {})}
         program, *words = shlex.split(step.command)
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable if program == "python" else program, *words],
-            cwd=cwd,
-            env=wanted,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        # What a step leaves in the temporary folder, as pytest does, goes with the step.
+        with tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True) as scratch:
+            done = subprocess.run(
+                [sys.executable if program == "python" else program, *words],
+                cwd=cwd,
+                env={**wanted, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=PATIENCE_S,
+                check=False,
+            )
         self.steps.append(Done(step.name, done.returncode, done.stdout, began, time.monotonic()))
         return done.returncode
 
