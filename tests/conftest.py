@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from lessonkit.engine import Engine
 
 # Many threads on few cores make a fit many times slower, and timings useless.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -27,3 +31,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     import shutil
 
     shutil.rmtree(os.environ["LABKIT_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The container engine of this machine, with the base image."""
+    from lessonkit.engine import NoEngine, find_engine  # few tests need it
+    from lessonkit.shipping import BASE
+
+    try:
+        found = find_engine()
+    except NoEngine as reason:
+        pytest.skip(str(reason))
+    if not found.has_image(BASE):
+        pytest.skip(f"{BASE} is not on this machine; `{found.name} pull {BASE}`")
+    return found

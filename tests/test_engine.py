@@ -21,24 +21,12 @@ from lessonkit.engine import BuildFailed, Engine, EngineError, NoEngine, find_en
 from lessonkit.engine_build import failure, read_log
 from lessonkit.engine_events import _read
 from lessonkit.engine_scope import Health, Scope
+from lessonkit.shipping import BASE
 
 from .notebooks import ROOT
 
-BASE = "python:3.11-slim"
 HEARS = "import signal, sys, threading; signal.signal(15, lambda *_: sys.exit(0)); print('up', flush=True)"
 HEARS += "; threading.Event().wait()"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    """The engine of this machine, with the base image."""
-    try:
-        found = find_engine()
-    except NoEngine as reason:
-        pytest.skip(str(reason))
-    if not found.has_image(BASE):
-        pytest.skip(f"{BASE} is not on this machine; `{found.name} pull {BASE}`")
-    return found
 
 
 @pytest.fixture

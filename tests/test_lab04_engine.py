@@ -19,7 +19,7 @@ from checks.lab04_contents import left_out
 from checks.lab04_dockerfile import read_dockerfile
 from checks.lab04_engine import RUN_MB, InEngine, build, running
 from labkit.answer import Answer, Wrong, notebook_answer
-from lessonkit.engine import Engine, NoEngine, find_engine
+from lessonkit.engine import Engine
 from lessonkit.engine_scope import Scope
 from lessonkit.shipping import BASE, screening_service, training_project
 
@@ -35,17 +35,6 @@ IGNORES = {
     "the last one counts": "!server.py\n*.py\n!train.py\n# *",
     "question marks": "applications/2026-1?.csv\nREADME.??",
 }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    try:
-        found = find_engine()
-    except NoEngine as reason:
-        pytest.skip(str(reason))
-    if not found.has_image(BASE):
-        pytest.skip(f"{BASE} is not on this machine; `{found.name} pull {BASE}`")
-    return found
 
 
 @pytest.fixture(scope="module")
