@@ -14,7 +14,7 @@ from docker.utils.build import exclude_paths
 
 from checks.lab04_dockerfile import Dockerfile, Stage, read_dockerfile, text_of
 from checks.lab04_engine import InEngine, expect_scores, running
-from checks.lab04_images import LOG, expect_install, expect_starts
+from checks.lab04_images import LOG, expect_install, expect_starts, installing
 from labkit.answer import Answer
 from labkit.exercise import case, expect
 from lessonkit.engine_build import Image, Layer
@@ -185,10 +185,7 @@ class Secret(InEngine):
     )
 
     def _read(self, answer: Answer) -> tuple[str, Dockerfile]:
-        text = text_of(answer, "sealed_dockerfile")
-        read = read_dockerfile(text, sealed_project())
-        expect_install(read)
-        return text, read
+        return installing(answer, "sealed_dockerfile", sealed_project())
 
     @case("neither ARG nor ENV holds the token")
     def variables(self, answer: Answer, rng: np.random.Generator) -> None:

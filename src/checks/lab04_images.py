@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath as Path
 
 import numpy as np
@@ -16,6 +16,14 @@ from lessonkit.inside import get
 from lessonkit.shipping import PORT, screening_service
 
 LOG = {"LOG_FOLDER": "/tmp/log"}  # until exercise 3, where the image itself must say so
+
+
+def installing(answer: Answer, name: str, project: Mapping[str, bytes]) -> tuple[str, Dockerfile]:
+    """The text of a Dockerfile, and the file read; raises Wrong unless it installs what the project needs."""
+    text = text_of(answer, name)
+    read = read_dockerfile(text, project)
+    expect_install(read)
+    return text, read
 
 
 def expect_install(read: Dockerfile, requirements: str = "requirements.txt") -> None:
@@ -158,10 +166,7 @@ class Cache(InEngine):
     )
 
     def _read(self, answer: Answer) -> tuple[str, Dockerfile]:
-        text = text_of(answer, "cached_dockerfile")
-        read = read_dockerfile(text, screening_service())
-        expect_install(read)
-        return text, read
+        return installing(answer, "cached_dockerfile", screening_service())
 
     @case("after a change of server.py or model.json pip is not run again", weight=3)
     def keeps(self, answer: Answer, rng: np.random.Generator) -> None:

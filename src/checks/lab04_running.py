@@ -8,9 +8,9 @@ from pathlib import PurePosixPath as Path
 
 import numpy as np
 
-from checks.lab04_dockerfile import Dockerfile, Instruction, json_list, read_dockerfile, split_commands, text_of
+from checks.lab04_dockerfile import Dockerfile, Instruction, json_list, read_dockerfile, split_commands
 from checks.lab04_engine import InEngine, expect_scores, running
-from checks.lab04_images import LOG, expect_install, expect_starts
+from checks.lab04_images import LOG, expect_starts, installing
 from labkit.answer import Answer
 from labkit.exercise import case, expect
 from lessonkit.engine_scope import Container
@@ -66,9 +66,7 @@ class Guard(InEngine):
     )
 
     def _read(self, answer: Answer) -> tuple[str, Dockerfile]:
-        text = text_of(answer, "guarded_dockerfile")
-        read = read_dockerfile(text, screening_service())
-        expect_install(read)
+        text, read = installing(answer, "guarded_dockerfile", screening_service())
         expect_starts(read.final)
         return text, read
 
@@ -176,10 +174,7 @@ class Stop(InEngine):
     )
 
     def _read(self, answer: Answer) -> tuple[str, Dockerfile]:
-        text = text_of(answer, "stopping_dockerfile")
-        read = read_dockerfile(text, screening_service())
-        expect_install(read)
-        return text, read
+        return installing(answer, "stopping_dockerfile", screening_service())
 
     @case("process 1 is the server")
     def first(self, answer: Answer, rng: np.random.Generator) -> None:
