@@ -7,12 +7,13 @@ The summary says so. A notebook names what it needs in its metadata, as
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from lessonkit.programs import find
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,9 +37,7 @@ def lack(need: str) -> str:
         return _lack_docker()
     if need == "bash" and sys.platform == "win32":
         return "no commands of CI files are run on Windows"
-    # Programs that come as Python packages lie beside Python, which need not be on the path.
-    beside = shutil.which(need, path=str(Path(sys.executable).parent))
-    return "" if beside or shutil.which(need) else f"{need} was not found"
+    return "" if find(need) else f"{need} was not found"
 
 
 def _lack_docker() -> str:

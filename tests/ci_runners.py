@@ -23,6 +23,7 @@ from pathlib import Path
 import yaml
 
 from lessonkit.ci_files import Step
+from lessonkit.programs import find
 
 from .ci_world import KEY, ROOT, Target, World, git
 
@@ -52,8 +53,8 @@ class Run:
 
 
 def act() -> Path | None:
-    """The act that was installed beside this Python."""
-    found = shutil.which("act", path=str(Path(sys.executable).parent))
+    """The act of this machine."""
+    found = find("act")
     return Path(found) if found else None
 
 

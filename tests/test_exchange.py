@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from datetime import date
 from io import BytesIO
@@ -143,3 +144,15 @@ def test_a_threshold_is_a_version_and_the_zip_holds_the_bundle(tmp_path: Path) -
 
 def test_the_evening_is_a_flight_that_the_service_takes() -> None:
     PREDICTION_REQUEST.validate_python({"flight": dict(EVENING)})
+
+
+def test_a_program_is_found_beside_this_python_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = ".exe" if sys.platform == "win32" else ""
+    for folder in ("beside", "on the path"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"tool{ending}").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "on the path"))
+    assert Path(programs.find("tool")).parent.name == "on the path"
+    monkeypatch.setattr(programs.sys, "executable", str(tmp_path / "beside" / "python"))
+    assert Path(programs.find("tool")).parent.name == "beside"
+    assert programs.find("no such program") is None

