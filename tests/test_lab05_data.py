@@ -256,7 +256,7 @@ def test_the_pins_are_those_of_the_course() -> None:
     assert yaml.safe_load(CLINIC["release.yml"])["permissions"] == "write-all"
 
 
-@pytest.mark.parametrize(("exercise", "tried"), [("workflow", 3), ("mend", 0)])
+@pytest.mark.parametrize(("exercise", "tried"), [("workflow", 3), ("mend", 1)])
 def test_without_a_shell_what_can_be_read_is_judged_and_the_rest_is_not_tried(
     monkeypatch: pytest.MonkeyPatch, exercise: str, tried: int
 ) -> None:

@@ -24,10 +24,12 @@ DEFECTS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("release.yml", "not pinned", (23, 26)),
     ("release.yml", "always true", (25,)),
     ("nightly.sh", "wrong package", (4,)),
-    ("nightly.sh", "goes on", (5, 1, 2, 3, 6)),
+    ("nightly.sh", "goes on", (5, 2, 1)),
     ("Dockerfile", "key in the image", (2, 3)),
     ("stability.py", "wrong check", (7, 2)),
 )
+# The same defect, seen at another command whose failure is passed over as well.
+SEEN_TOO = {("nightly.sh", "goes on"): (3, 6)}
 # Where a reader may see a defect of these kinds without being wrong.
 ALSO = {("release.yml", 15), ("Dockerfile", 1)}
 REVISION = "3f2a9c1d"
@@ -66,6 +68,7 @@ class Find(Exercise):
             if kind not in kinds:
                 continue
             named = found.get(file, {})
+            places += SEEN_TOO.get((file, kind), ())
             if any(named.get(line) == kind for line in places):
                 continue
             elsewhere = [line for line, other in named.items() if other == kind]
@@ -104,6 +107,7 @@ class Find(Exercise):
     @case("no sound line is accused")
     def sound(self, answer: Answer, rng: np.random.Generator) -> None:
         allowed = {(file, line) for file, _, places in DEFECTS for line in places} | ALSO
+        allowed |= {(file, line) for (file, _), places in SEEN_TOO.items() for line in places}
         accused = [
             (file, line) for file, named in self._named(answer).items() for line in named if (file, line) not in allowed
         ]
