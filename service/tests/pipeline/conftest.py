@@ -86,7 +86,7 @@ class World:
     def run(self, stage: str, **options: object) -> Ran:
         """Run a stage in this process."""
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with quick_pytest(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_command(
                 stage, self.project, self.work, **({"environment": self.environment} | options)
             )
@@ -162,7 +162,7 @@ def running(config: uvicorn.Config) -> Iterator[str]:
         thread.join(20)
 
 
-@pytest.fixture(scope="session")
+@contextlib.contextmanager
 def quick_pytest() -> Iterator[None]:
     """The tests that a project's stage runs load none of the plugins that are installed here."""
     with pytest.MonkeyPatch.context() as patch:
@@ -170,8 +170,15 @@ def quick_pytest() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def quick_pytest_in_children() -> Iterator[None]:
+    """The same for processes that a test starts; it ends with the test, later tests need the plugins."""
+    with quick_pytest():
+        yield
+
+
 @pytest.fixture(scope="session")
-def fresh_world(tmp_path_factory: pytest.TempPathFactory, quick_pytest: None) -> World:
+def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("fresh"))
     (world.project / "tests").mkdir(parents=True)
     (world.project / "tests" / "test_project.py").write_text(GREEN)
