@@ -17,7 +17,7 @@ from lessonkit.contract import failure_of  # noqa: E402
 from lessonkit.served import served  # noqa: E402
 
 
-class Question(BaseModel, extra="forbid"):
+class Question(BaseModel, extra="forbid", strict=True):  # else "5" and true pass for an hour, against the schema
     hour: Annotated[int, Field(ge=0, lt=24)]
     text: str = ""
 
