@@ -172,7 +172,7 @@ def quick_pytest() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def quick_pytest_in_children() -> Iterator[None]:
-    """The same for processes that a test starts; it ends with the test, later tests need the plugins."""
+    """The same for processes that a test starts; later tests of this worker need the plugins."""
     with quick_pytest():
         yield
 
