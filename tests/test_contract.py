@@ -25,7 +25,7 @@ def number(value: object) -> object:
 
 
 class Question(BaseModel, extra="forbid"):
-    hour: Annotated[int, BeforeValidator(number), Field(ge=0, lt=24)]
+    hour: Annotated[int, Field(ge=0, lt=24), BeforeValidator(number)]
     text: Annotated[str, Strict()] = ""
 
 
