@@ -343,9 +343,10 @@ def lock_files(env: Environment, rest: list[str]) -> None:
     """
     bound = ["--constraints", LEARNER]
     locks = {LEARNER: [], TESTER: ["--extra", "test", *bound], NBGRADER: ["--extra", "nbgrader", *bound]}
-    locks |= {"bench/requirements-otter.lock": ["--extra", "otter", *bound]}
+    locks |= {"bench/requirements-otter.lock": ["--extra", "otter"]}
     locks |= {"bench/requirements-serving.lock": ["--extra", "serving", *bound]}
     locks |= {"bench/requirements-bentoml.lock": ["--extra", "bentoml"]}
+    locks |= {"bench/requirements-nannyml.lock": ["--extra", "nannyml"]}
     # The service's image installs the first of these, its CI the second.
     locks |= {"service/requirements.lock": bound}
     locks |= {"service/requirements-pipeline.lock": ["--extra", "train", "--extra", "pipeline", *bound]}
