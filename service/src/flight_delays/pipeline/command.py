@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from flight_delays.pipeline.config import KEY, URL, Surroundings, read_config
+from flight_delays.pipeline.config import KEY, URL, Changes, Surroundings, read_config
 from flight_delays.pipeline.inputs import check_code
 from flight_delays.pipeline.outcome import (
     DONE,
@@ -45,6 +45,7 @@ def run_command(
     *,
     force: bool = False,
     champion: Path | None = None,
+    changes: Changes | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
     """Run a stage, or `run` for all, and print what it does.
@@ -54,6 +55,7 @@ def run_command(
         work: the folder for outputs; by default PROJECT/.pipeline.
         force: do the work though nothing has changed.
         champion: the folder of the champion's bundle, for a registry that does not have it.
+        changes: settings that win over those of pipeline.toml, such as {"as_of": date(...)}.
         environment: by default os.environ.
 
     Returns:
@@ -63,7 +65,7 @@ def run_command(
     at = "pipeline" if name == ALL else name
     try:
         environment = os.environ if environment is None else environment
-        place = _place(project, work, champion, environment)
+        place = _place(project, work, champion, changes, environment)
         if name == ALL:
             _check_service(place.surroundings)
         with _locked(place.work):
@@ -116,12 +118,19 @@ def _check_needs(stage: Stage) -> None:
 
 
 def _place(
-    project: Path, work: Path | None, champion: Path | None, environment: Mapping[str, str]
+    project: Path,
+    work: Path | None,
+    champion: Path | None,
+    changes: Changes | None,
+    environment: Mapping[str, str],
 ) -> Place:
     """Read everything the pipeline is told; the faults of file and environment come together."""
     project = project.resolve()
     found, faults = [], []
-    for read in (lambda: read_config(project), lambda: Surroundings.from_environment(environment)):
+    for read in (
+        lambda: read_config(project, changes),
+        lambda: Surroundings.from_environment(environment),
+    ):
         try:
             found.append(read())
         except Misconfigured as error:

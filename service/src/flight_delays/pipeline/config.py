@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -25,12 +25,31 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Days(_Section):
+    """Days from the first to the last, both included."""
+
+    first: date
+    last: date
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+
 class DataSection(DataLimits):
-    """Which flights a model is trained on, and which it is judged on; the data tests' limits."""
+    """Which flights a model is trained on, and which it is judged on; the data tests' limits.
+
+    No model is trained or judged on a quarantined day. `scenario` is a file in the project's
+    folder, with changes made on purpose to the flights, see `monitoring.scenario`.
+    """
 
     window_days: int = Field(default=30, ge=7, le=120)
     through: date | None = None
     first: date | None = None
+    quarantined: list[Days] = []
+    scenario: str | None = None
+
+    def is_quarantined(self, day: date) -> bool:
+        return any(day in days for days in self.quarantined)
 
 
 class ModelSection(_Section):
@@ -77,8 +96,15 @@ class Config(_Section):
 
     @property
     def window_first(self) -> date:
-        """First day of the window that no model is trained on; `as_of` is its last."""
-        return self.as_of - timedelta(days=self.data.window_days - 1)
+        """First day of the window that no model is trained on; `as_of` is its last.
+
+        It holds `window_days` days; quarantined ones do not count.
+        """
+        day, left = self.as_of, self.data.window_days
+        while left > 0:
+            left -= not self.data.is_quarantined(day)
+            day -= timedelta(days=1)
+        return day + timedelta(days=1)
 
     @property
     def through(self) -> date:
@@ -87,7 +113,11 @@ class Config(_Section):
 
     def faults(self) -> list[str]:
         """Say what does not fit together, though each value is sound."""
-        found = []
+        found = [
+            f"data.quarantined: expected a first day up to {days.last}, found {days.first}"
+            for days in self.data.quarantined
+            if days.first > days.last
+        ]
         if self.through >= self.window_first:
             found.append(
                 f"data.through: expected a day before {self.window_first}, the first of the "
@@ -100,11 +130,39 @@ class Config(_Section):
         return found
 
 
-def read_config(project: Path) -> Config:
-    """Read PROJECT/pipeline.toml.
+Changes = Mapping[str, Any]
+"""Setting, named by the path to it such as "as_of" or "data.first", to the value it gets."""
+
+
+def parse_changes(options: Iterable[str]) -> dict[str, Any]:
+    """Read what the command line says, such as as_of=2013-09-30; the values are TOML.
 
     Raises:
-        Misconfigured: with every fault of the file.
+        Misconfigured: with every fault.
+    """
+    found, faults = {}, []
+    for option in options:
+        name, _, value = option.partition("=")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            faults.append(
+                f"--set: expected SETTING=VALUE with the value as in {CONFIG_FILE}, such as "
+                f"as_of=2013-09-30 or test.arguments='[\"-q\"]', found {option[:80]!r}"
+            )
+    if faults:
+        raise Misconfigured(*faults)
+    return found
+
+
+def read_config(project: Path, changes: Changes | None = None) -> Config:
+    """Read PROJECT/pipeline.toml.
+
+    Args:
+        changes: settings that win over those of the file.
+
+    Raises:
+        Misconfigured: with every fault of the file and of the changes.
     """
     path = project / CONFIG_FILE
     try:
@@ -115,6 +173,8 @@ def read_config(project: Path) -> Config:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Misconfigured(f"{CONFIG_FILE}: {error}") from None
+    for name, value in (changes or {}).items():
+        _change(content, name, value)
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
@@ -122,6 +182,15 @@ def read_config(project: Path) -> Config:
     if faults := config.faults():
         raise Misconfigured(*(f"{CONFIG_FILE}: {fault}" for fault in faults))
     return config
+
+
+def _change(content: dict[str, Any], name: str, value: Any) -> None:
+    *above, last = name.split(".")
+    for part in above:
+        content = content.setdefault(part, {})
+        if not isinstance(content, dict):
+            raise Misconfigured(f"--set: {name}: {part} is a setting, and holds no others")
+    content[last] = value
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
@@ -140,7 +209,10 @@ def _names(above: list[Any]) -> list[str]:
     """List the settings of a section, named by the path to it."""
     section: Any = Config
     for part in above:
-        section = section.model_fields[part].annotation
+        if isinstance(part, int):  # a place in a list
+            section = get_args(section)[0]
+        else:
+            section = section.model_fields[part].annotation
     return list(section.model_fields)
 
 

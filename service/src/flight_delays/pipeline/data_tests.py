@@ -7,8 +7,8 @@ rise. So the table is looked at first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ def check_data(
     as_of: date,
     limits: DataLimits | None = None,
     features: tuple[str, ...] = NAMES,
+    quarantined: Callable[[date], bool] = lambda day: False,
 ) -> Findings:
     """Test a table of flights that a model is to be trained on.
 
@@ -45,6 +46,7 @@ def check_data(
         flights: the training window, as from `flights.load_flights`.
         as_of: the newest day whose flights have landed.
         features: the columns that the model will read.
+        quarantined: says of a day whether its flights were left out on purpose.
 
     Returns:
         One finding a test, all in the group `data`. When columns are missing or of another type
@@ -60,8 +62,8 @@ def check_data(
     days = flights["departure"].dt.floor("D")
     recent = (days > days.max() - pd.Timedelta(days=limits.recent_days)).to_numpy()
     tests = (
-        _fresh(days, as_of, limits),
-        _every_day(days, limits),
+        _fresh(days, as_of, limits, quarantined),
+        _every_day(days, limits, quarantined),
         _once(flights),
         _possible(flights),
         _missing(flights, recent, limits),
@@ -112,9 +114,12 @@ def _columns(flights: pd.DataFrame) -> Iterator[Finding]:
     )
 
 
-def _fresh(days: pd.Series, as_of: date, limits: DataLimits) -> Iterator[Finding]:
+def _fresh(
+    days: pd.Series, as_of: date, limits: DataLimits, quarantined: Callable[[date], bool]
+) -> Iterator[Finding]:
     last = days.max().date()
-    age = (as_of - last).days
+    since = (last + timedelta(days=number) for number in range(1, (as_of - last).days + 1))
+    age = (as_of - last).days - sum(map(quarantined, since))
     yield _finding(
         "last day",
         0 <= age <= limits.max_age_days,
@@ -127,9 +132,12 @@ def _fresh(days: pd.Series, as_of: date, limits: DataLimits) -> Iterator[Finding
     )
 
 
-def _every_day(days: pd.Series, limits: DataLimits) -> Iterator[Finding]:
+def _every_day(
+    days: pd.Series, limits: DataLimits, quarantined: Callable[[date], bool]
+) -> Iterator[Finding]:
     counts = days.value_counts().sort_index()
     every = pd.date_range(counts.index[0], counts.index[-1])
+    every = every[[not quarantined(day.date()) for day in every]]
     gone = every.difference(counts.index)
     yield _finding(
         "days",

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.findings import Finding, Findings
-from flight_delays.pipeline.inputs import code_digest, data_digest
+from flight_delays.pipeline.inputs import code_digest
 from flight_delays.pipeline.outcome import SaysNo
 from flight_delays.pipeline.stage import TRAIN_FILE, VERDICT_FILE, Done, Record, Stage
-from flight_delays.pipeline.table import newest_flights
+from flight_delays.pipeline.table import flights_digest, newest_flights
 
 MONITOR_FILE = "monitor.json"
 SMALL = 1e-4  # share of an empty tenth, so that PSI stays finite
@@ -30,7 +30,7 @@ class MonitorStage(Stage):
             "version": deployed.facts["version"],
             "deploy": deployed.outputs["deploy.json"],
             "code": code_digest(__name__),
-            "data": data_digest(),
+            "data": flights_digest(self.place),
             "as_of": str(self.place.config.as_of),
             "window": str(self.place.config.window_first),
             "[monitor]": self.place.section("monitor"),

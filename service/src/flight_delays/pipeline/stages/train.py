@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from flight_delays.pipeline.inputs import (
     code_digest,
-    data_digest,
     digest_of,
     training_libraries,
 )
 from flight_delays.pipeline.outcome import Misconfigured, SaysNo
 from flight_delays.pipeline.stage import DRAFT, TRAIN_FILE, Done, Stage
-from flight_delays.pipeline.table import flights_between
+from flight_delays.pipeline.table import flights_between, flights_digest, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,7 @@ class TrainStage(Stage):
         config = self.place.config
         return {
             "code": code_digest(__name__),
-            "data": data_digest(),
+            "data": flights_digest(self.place),
             "libraries": training_libraries(),
             "as_of": str(config.as_of),
             "[data]": digest_of(config.data.model_dump() | {"through": config.through}),
@@ -51,7 +50,13 @@ class TrainStage(Stage):
         flights = flights_between(self.place, config.data.first, config.through)
         if flights.empty:
             raise Misconfigured(f"[data] no flights up to {config.through}; the data is of 2013")
-        findings = check_data(flights, as_of=config.as_of, limits=config.data)
+        print("\n".join(told(self.place)), end="\n" if told(self.place) else "", flush=True)
+        findings = check_data(
+            flights,
+            as_of=config.as_of,
+            limits=config.data,
+            quarantined=config.data.is_quarantined,
+        )
         tests = self.write_json(
             DATA_TESTS_FILE, {"passed": findings.passed, "findings": findings.to_json()}
         )

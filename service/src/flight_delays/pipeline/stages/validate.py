@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flight_delays.pipeline.client import Service
-from flight_delays.pipeline.inputs import code_digest, data_digest, training_libraries
+from flight_delays.pipeline.inputs import code_digest, training_libraries
 from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
 from flight_delays.pipeline.stage import VERDICT_FILE, Done, Record, Stage
-from flight_delays.pipeline.table import newest_flights
+from flight_delays.pipeline.table import flights_digest, newest_flights, told
 
 if TYPE_CHECKING:
     from flight_delays.bundle import Bundle
@@ -37,7 +37,7 @@ class ValidateStage(Stage):
         return {
             "bundle": trained.facts["sha256"],
             "code": code_digest(__name__),
-            "data": data_digest(),
+            "data": flights_digest(self.place),
             "libraries": training_libraries(),
             "as_of": str(self.place.config.as_of),
             "window": str(self.place.config.window_first),
@@ -146,6 +146,7 @@ class ValidateStage(Stage):
             **facts,
             "said_by": champion.said_by,
             "window": [config.window_first, config.as_of],
+            "injected": told(self.place),
             **verdict,
         }
         outputs = [self.write_json(VERDICT_FILE, content), self.write(VERDICT_PAGE, page + "\n")]
