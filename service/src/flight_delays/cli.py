@@ -7,9 +7,11 @@ import json
 import os
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 # Everything is imported where it is used: `check` also works where only the serving half is
 # installed, and a pipeline with nothing to do loads neither NumPy nor onnxruntime.
@@ -106,6 +108,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="bundle of the version in service, where the registry does not have it yet",
     )
+    pipeline.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="SETTING=VALUE",
+        help="a setting that wins over pipeline.toml, such as as_of=2013-09-30; may be repeated",
+    )
     pipeline.set_defaults(run=_pipeline, needs="the pipeline needs flight-delays[train,pipeline]")
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document of the service")
@@ -129,6 +139,17 @@ def _day(text: str) -> date:
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"expected a day like 2013-06-30, found {text!r}"
+        ) from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise argparse.ArgumentTypeError(
+            f"expected SETTING=VALUE with the value as in pipeline.toml, such as "
+            f"as_of=2013-09-30 or data.scenario='\"scenario.toml\"', found {text!r}"
         ) from None
 
 
@@ -177,6 +198,7 @@ def _pipeline(options: argparse.Namespace) -> int:
         options.work,
         force=options.force,
         champion=options.champion,
+        changes=dict(options.set),
     )
 
 

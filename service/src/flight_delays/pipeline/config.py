@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -45,7 +45,7 @@ class DataSection(DataLimits):
     window_days: int = Field(default=30, ge=7, le=120)
     through: date | None = None
     first: date | None = None
-    quarantined: list[Days] = []
+    quarantined: list[Days] = Field(default=[])
     scenario: str | None = None
 
     def is_quarantined(self, day: date) -> bool:
@@ -132,27 +132,6 @@ class Config(_Section):
 
 Changes = Mapping[str, Any]
 """Setting, named by the path to it such as "as_of" or "data.first", to the value it gets."""
-
-
-def parse_changes(options: Iterable[str]) -> dict[str, Any]:
-    """Read what the command line says, such as as_of=2013-09-30; the values are TOML.
-
-    Raises:
-        Misconfigured: with every fault.
-    """
-    found, faults = {}, []
-    for option in options:
-        name, _, value = option.partition("=")
-        try:
-            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            faults.append(
-                f"--set: expected SETTING=VALUE with the value as in {CONFIG_FILE}, such as "
-                f"as_of=2013-09-30 or test.arguments='[\"-q\"]', found {option[:80]!r}"
-            )
-    if faults:
-        raise Misconfigured(*faults)
-    return found
 
 
 def read_config(project: Path, changes: Changes | None = None) -> Config:

@@ -50,7 +50,8 @@ class TrainStage(Stage):
         flights = flights_between(self.place, config.data.first, config.through)
         if flights.empty:
             raise Misconfigured(f"[data] no flights up to {config.through}; the data is of 2013")
-        print("\n".join(told(self.place)), end="\n" if told(self.place) else "", flush=True)
+        for line in told(self.place):
+            print(line, flush=True)
         findings = check_data(
             flights,
             as_of=config.as_of,
@@ -101,13 +102,21 @@ class TrainStage(Stage):
         from flight_delays.export import export_bundle
         from flight_delays.pipeline.registry import Registry
         from flight_delays.pipeline.zipped import unpack
+        from flight_delays.provenance import data_source
         from flight_delays.training import fit
 
         model = self.place.config.model
         train = partial(fit, max_iter=model.max_iter, max_leaf_nodes=model.max_leaf_nodes)
         metrics = validate_forward(flights, train=train)
         drafts = self.folder / f"{DRAFT}bundle"
-        made = export_bundle(train(flights), flights, metrics, drafts, threshold=model.threshold)
+        made = export_bundle(
+            train(flights),
+            flights,
+            metrics,
+            drafts,
+            threshold=model.threshold,
+            source="; ".join([data_source(), *told(self.place)]),
+        )
         target = self.folder / made.name
         registry = Registry(self.place)
         registered = registry.find(made.name)
