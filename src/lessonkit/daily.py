@@ -1,0 +1,57 @@
+"""A table of flights asked of the running service a day at a time, as if each day were today.
+
+The request ids begin with the day of the flights, `20130701-0`, by which the service's monitoring knows the day:
+the clock on the wall says when this ran, not when the flights flew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+
+from flight_delays.flights import columns_of
+
+AT_ONCE = 10_000  # flights in a request, the service's limit
+
+
+def ask_by_day(client: httpx.Client, flights: pd.DataFrame) -> pd.DataFrame:
+    """Send each day's flights to `POST /v1/predictions`.
+
+    Parameters
+    ----------
+    client
+        Its base address is the service's.
+    flights
+        From `flight_delays.flights.load_flights`, or some rows of it.
+
+    Returns
+    -------
+    The flights in the order in which they were sent, with `request_id` and `row`, the flight's place in its request.
+
+    Raises
+    ------
+    httpx.HTTPStatusError
+        The service refused a request.
+    """
+    sent = []
+    for day, table in flights.groupby(flights["departure"].dt.strftime("%Y%m%d"), sort=True):
+        for part in range(0, len(table), AT_ONCE):
+            some = table.iloc[part : part + AT_ONCE]
+            request_id = f"{day}-{part // AT_ONCE}"
+            reply = client.post("/v1/predictions", json={"flights": as_json(some)}, headers={"X-Request-ID": request_id})
+            reply.raise_for_status()
+            sent.append(some.assign(request_id=request_id, row=np.arange(len(some))))
+    return pd.concat(sent, ignore_index=True)
+
+
+def as_json(flights: pd.DataFrame) -> Mapping[str, list[Any]]:
+    """The features in columns that JSON can hold; what is missing is None."""
+    columns = {}
+    for name, values in columns_of(flights).items():
+        plain = pd.Series(values).astype(object)
+        columns[name] = plain.where(plain.notna(), None).tolist()
+    return columns
