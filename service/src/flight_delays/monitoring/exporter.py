@@ -30,7 +30,7 @@ FIGURES = {
     "log_loss": "Log loss on the labelled predictions of the window.",
     "roc_auc": "ROC AUC on the labelled predictions of the window.",
     "late_share": "Share of late flights among the labelled predictions of the window.",
-    "mean_prediction": "Mean probability of the labelled predictions; of all before there are any.",
+    "mean_prediction": "Mean probability of the labelled predictions of the window.",
     "quality_faults": "Checks of the data's quality that failed.",
     "drift_faults": "Checks of the distributions that failed.",
     "decay_faults": "Checks of the performance that failed; absent with too few labels to judge.",
