@@ -1,0 +1,95 @@
+"""The figures that drift and quality judge, for one window or for many at once.
+
+A window is some days in a row. All is made of the counts by day of a `Summary`, so a window of any
+length costs a sum of counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flight_delays.features import CATEGORIES, NAMES
+from flight_delays.monitoring.bins import CHECKED, Bins, Counts
+from flight_delays.monitoring.distances import psi
+from flight_delays.monitoring.summary import Summary
+
+LENGTHS = (1, 7, 28)
+"""Days of the windows that drift is judged on: a day, a week, four weeks."""
+
+FEWEST_ROWS = 50
+"""A day with fewer flights is judged by their number only: shares of so few say nothing."""
+
+STILL_DAYS = 3
+"""Days in a row over which the different values of a reading are added up. On one calm day, with
+few flights, an airport's temperature may well have a single value."""
+
+Table = NDArray[np.float64]
+"""Shape (windows, checks)."""
+
+
+def trailing(counts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Sums over each `length` entries in a row.
+
+    Args:
+        counts: shape (days, ...).
+
+    Returns:
+        Shape (days - length + 1, ...); without entries if there are fewer days.
+    """
+    if len(counts) < length:
+        return counts[:0]
+    return np.lib.stride_tricks.sliding_window_view(counts, length, axis=0).sum(axis=-1)
+
+
+def psi_table(windows: Counts, expected: Counts) -> Table:
+    """The PSI of each window from what is expected, columns in the order of `CHECKED`.
+
+    Args:
+        windows: name to counts of shape (windows, buckets).
+        expected: name to counts of shape (buckets,), or one for each window.
+    """
+    return np.stack([np.atleast_1d(psi(expected[n], windows[n])) for n in CHECKED], axis=1)
+
+
+def psi_without(summary: Summary, length: int) -> Table:
+    """The PSI of each window of the reference from the rest of the reference.
+
+    A window is not compared with itself: what a later one will be compared with does not hold it.
+    """
+    windows = {name: trailing(counts, length) for name, counts in summary.counts.items()}
+    total = summary.total()
+    rest = {name: total[name] - counts for name, counts in windows.items()}
+    return psi_table(windows, rest)
+
+
+def quality_signals(summary: Summary, bins: Bins) -> dict[str, Table]:
+    """Shares that tell of faults in the data, by day.
+
+    Returns:
+        Shape (days, features), NaN where a day is too small or the share has no meaning:
+        `missing`; `strange`, an unknown category or a number far outside the reference; `new`,
+        numbers that the reference never had, within its range or not; `distinct`, how many of
+        the reference's values appeared on a day, added up over it and the days before it,
+        `STILL_DAYS` in all. And of shape (days, 1): `repeated` and `rows`.
+    """
+    rows = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)
+    shape = (len(summary), len(NAMES))
+    found = {name: np.full(shape, np.nan) for name in ("missing", "strange", "new", "distinct")}
+    for column, name in enumerate(NAMES):
+        scale, counts = bins[name], summary.counts[name]
+        found["missing"][:, column] = counts[:, scale.missing] / rows
+        found["strange"][:, column] = counts[:, list(scale.strange)].sum(axis=1) / rows
+        if name in summary.new:
+            found["new"][:, column] = summary.new[name] / rows
+            there = rows - counts[:, scale.missing] >= FEWEST_ROWS
+            daily = np.where(there, summary.distinct[name], np.nan)
+            found["distinct"][STILL_DAYS - 1 :, column] = trailing(daily, STILL_DAYS)
+    found["repeated"] = (summary.repeated / rows)[:, None]
+    found["rows"] = summary.rows.astype(float)[:, None]
+    return found
+
+
+def is_category(name: str) -> bool:
+    """Whether a check is about a category: its buckets have no order."""
+    return name in CATEGORIES
