@@ -38,8 +38,8 @@ from flight_delays.monitoring.outcomes import Outcomes, Weights
 from flight_delays.monitoring.window import Window
 from flight_delays.pipeline.findings import Finding, Findings
 
-ALARMS_A_YEAR = 1 / 3
-"""Of the one false alarm a year that the whole monitor may raise; drift and quality have theirs."""
+ALARMS_A_YEAR = 0.5
+"""Of the one false alarm a year that the whole monitor may raise; drift has the other half."""
 
 BLOCK_DAYS = 14
 MIN_DAYS, MIN_LATE = 7, 100
@@ -106,23 +106,37 @@ def decay_of(
     alarms_a_year: float = ALARMS_A_YEAR,
     looks_a_year: float | None = None,
 ) -> Findings | None:
-    """Judge daily counts, of which every day is complete enough.
+    """Judge daily counts, of which every day is complete enough; None as in `decay`.
 
     Args:
         looks_a_year: how often a year the question is asked; by default once for each window of
             as many days, the windows following one another.
     """
+    figures = measure(reference, outcomes, alarms_a_year, looks_a_year)
+    if figures is None:
+        return None
     days = len(outcomes)
-    if days < MIN_DAYS or outcomes.late.sum() < MIN_LATE:
+    whole = [_finding(name, *figures[name], days) for name in _REASONS if name in figures]
+    slices = {name: figure for name, figure in figures.items() if name not in _REASONS}
+    return Findings([*whole, *_slices_finding(slices, days)])
+
+
+def measure(
+    reference: Outcomes,
+    outcomes: Outcomes,
+    alarms_a_year: float = ALARMS_A_YEAR,
+    looks_a_year: float | None = None,
+) -> dict[str, tuple[float, Limit]] | None:
+    """The figures behind `decay_of`: the name of each to its value and its limit."""
+    days, late = len(outcomes), int(outcomes.late.sum())
+    if days < MIN_DAYS or min(late, int(outcomes.labelled.sum()) - late) < MIN_LATE:
         return None
     looks = 365 / days if looks_a_year is None else looks_a_year
     bounds = limits(reference, days, alarms_a_year / looks)
-    calibration = calibration_of(reference)
-    found = statistics(outcomes, calibration) | slice_statistics(outcomes, bounds)
+    found = statistics(outcomes, calibration_of(reference)) | slice_statistics(outcomes, bounds)
     values = {name: float(statistic(outcomes.once)[0]) for name, statistic in found.items()}
-    values = {name: value for name, value in values.items() if np.isfinite(value)}
-    findings = [_finding(name, values.pop(name), bounds[name], days) for name in list(_REASONS)]
-    return Findings([*findings, *_slices_finding(values, bounds, days)])
+    # A slice without flights has no value.
+    return {name: (value, bounds[name]) for name, value in values.items() if np.isfinite(value)}
 
 
 def limits(reference: Outcomes, days: int, alarm_share: float) -> dict[str, Limit]:
@@ -240,22 +254,21 @@ def _finding(name: str, value: float, limit: Limit, days: int) -> Finding:
     return Finding(name, passed, f"{value:+.3f} on {days} days", str(limit), reason, "decay")
 
 
-def _slices_finding(
-    values: dict[str, float], bounds: dict[str, Limit], days: int
-) -> Iterator[Finding]:
+def _slices_finding(figures: dict[str, tuple[float, Limit]], days: int) -> Iterator[Finding]:
     """One finding for all slices: the one that lies furthest out, and the names of those that do.
 
     A change of one airport's mornings shows in the airport, in the mornings, in the carriers.
     """
-    if not values:
+    if not figures:
         return
-    worst = max(values, key=lambda name: bounds[name].distance(values[name]))
-    failed = [name for name, value in values.items() if not bounds[name].holds(value)]
+    order = sorted(figures, key=lambda name: -figures[name][1].distance(figures[name][0]))
+    value, limit = figures[order[0]]
+    failed = [name for name in order if not figures[name][1].holds(figures[name][0])]
     yield Finding(
-        f"prediction - late, slice against rest, worst of {len(values)}",
+        f"prediction - late, slice against rest, worst of {len(figures)}",
         not failed,
-        f"{worst}: {values[worst]:+.3f} on {days} days",
-        str(bounds[worst]),
-        _SLICE.format("; ".join(sorted(failed, key=lambda name: name != worst))) if failed else "",
+        f"{order[0]}: {value:+.3f} on {days} days",
+        str(limit),
+        _SLICE.format("; ".join(failed)) if failed else "",
         "decay",
     )

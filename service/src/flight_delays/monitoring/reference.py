@@ -21,6 +21,8 @@ from flight_delays.disk import write_file
 from flight_delays.features import NAMES
 from flight_delays.monitoring.bins import Bins
 from flight_delays.monitoring.clock import as_day
+from flight_delays.monitoring.outcomes import Outcomes
+from flight_delays.monitoring.slices import slices_of
 from flight_delays.monitoring.summary import Days, Summary, summary_of
 from flight_delays.monitoring.thresholds import RATE, Thresholds, learn_thresholds, novelty_of
 
@@ -73,6 +75,7 @@ class Reference:
         calibration: `probability` and `late_share` of bins of honest predictions, ascending in
             probability; the share is made monotone.
         sample: see `Sample`.
+        outcomes: honest predictions and what happened, by day; what `decay.py` judges against.
         extra: further limits, by whoever learned them, as JSON.
     """
 
@@ -85,6 +88,7 @@ class Reference:
     weeks: dict[str, list[Any]]
     calibration: dict[str, list[float]]
     sample: Sample
+    outcomes: Outcomes
     extra: dict[str, Any] = field(default_factory=dict)
 
     def calibrate(self, probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -142,6 +146,7 @@ class Reference:
                 "honest": _pack(sample.honest, "<f4"),
                 "late": _pack(sample.late, "|u1"),
             },
+            "outcomes": self.outcomes.to_json(),
             "extra": self.extra,
         }
 
@@ -167,6 +172,7 @@ class Reference:
                 _unpack(sample["honest"], "<f4"),
                 _unpack(sample["late"], "|u1").astype(bool),
             ),
+            Outcomes.from_json(content["outcomes"]),
             content["extra"],
         )
 
@@ -241,6 +247,7 @@ def reference_of(
         _weeks(day, honest, late),
         _calibration(honest, late),
         Sample(day[drawn], matrix[drawn], probabilities[drawn], honest[drawn], late[drawn]),
+        Outcomes.count(day, honest, late, slices_of(matrix, vocabulary)),
     )
 
 

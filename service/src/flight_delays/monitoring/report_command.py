@@ -1,0 +1,64 @@
+"""`monitoring report`: what is known about some days, as text, and as Evidently's HTML."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+# What runs is imported where it runs: the parser must not load pandas.
+
+
+def add_report(parsers: argparse._SubParsersAction) -> None:
+    """Add the sub-command `report`."""
+    parser = parsers.add_parser(
+        "report",
+        help="tell what is known about some days: data, drift, decay, scores",
+        description="Print the findings about some days and the scores of their labelled flights; "
+        "with --html, write Evidently's report as well. Decides nothing.",
+    )
+    file = {"type": Path, "metavar": "FILE"}
+    parser.add_argument("--reference", required=True, help="from `monitoring reference`", **file)
+    parser.add_argument("--log", required=True, help="the prediction log", **file)
+    parser.add_argument("--labels", help="the store of labels", **file)
+    day = {"type": date.fromisoformat, "metavar": "DAY"}
+    parser.add_argument("--first", required=True, **day)
+    parser.add_argument("--last", required=True, **day)
+    parser.add_argument("--as-of", help="labels known by then count (default: today)", **day)
+    parser.add_argument(
+        "--by-request-id",
+        action="store_true",
+        help="the day of a flight stands in its request id, not on the clock",
+    )
+    parser.add_argument("--html", help="where Evidently's report goes", **file)
+    parser.set_defaults(run=_report, needs="reports need flight-delays[train,pipeline,monitoring]")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from flight_delays.monitoring.clock import by_clock, by_request_id
+    from flight_delays.monitoring.evidence import gather
+    from flight_delays.monitoring.labels import LabelStore
+    from flight_delays.monitoring.reference import Reference
+
+    reference = Reference.read(options.reference)
+    time_of = by_request_id if options.by_request_id else by_clock
+    as_of = options.as_of or date.today()
+    with ExitStack() as stack:
+        labels = options.labels and stack.enter_context(LabelStore(options.labels))
+        of = options.log, labels, options.first, options.last, as_of, time_of
+        print(gather(reference, *of).to_text())
+        _more(reference, of, options.html)
+
+
+def _more(reference, of, html: Path | None) -> None:
+    """The scores, where there are labels of both kinds, and the HTML."""
+    from flight_delays.monitoring.performance import performance
+    from flight_delays.monitoring.report import write_report
+    from flight_delays.monitoring.window import read_window
+
+    window = read_window(*of, vocabulary=reference.bins.vocabulary)
+    if 0 < (window.late == 1).sum() < window.known.sum():
+        print(f"\n{performance(window).to_table()}")
+    if html is not None:
+        print(f"\n{write_report(reference, window, html)}")
