@@ -57,6 +57,17 @@ def programs() -> Programs:
         pytest.skip(f"Prometheus: {missing}")
 
 
+@pytest.mark.parametrize("file", ["service.yml", "model.yml"])
+def test_rules_fire_when_they_must_and_only_then(programs: Programs, file: str) -> None:
+    # Prometheus' own tool, of the version that runs below.
+    for words in (["check", "rules", f"rules/{file}"], ["test", "rules", f"tests/{file}"]):
+        done = subprocess.run(
+            [programs.promtool, *words], cwd=MONITORING, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "SUCCESS" in done.stdout
+
+
 class Listening:
     """An ASGI app that counts the requests to another one, by path, and can wait for them."""
 
