@@ -254,3 +254,8 @@ def as_log(columns: Mapping[str, Any]) -> pd.DataFrame:
         else:
             table[name] = column
     return pd.DataFrame(table)
+
+
+def with_index(table: pd.DataFrame, index: list[int]) -> pd.DataFrame:
+    """The same rows in the same order under other numbers."""
+    return table.set_axis(index, axis=0)
