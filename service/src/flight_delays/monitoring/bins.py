@@ -217,18 +217,24 @@ class Bins:
         return cls(scales)
 
 
+def far_outside(low: float, high: float) -> tuple[float, float]:
+    """The bounds below and above which a value is far outside of what went from `low` to `high`."""
+    margin = MARGIN * (high - low) or max(MARGIN * abs(high), MARGIN)
+    return low - margin, high + margin
+
+
 def _number(name: str, column: NDArray[np.float32]) -> Scale:
     column = column[~np.isnan(column)]
     if not len(column):
         raise ValueError(f"{name}: expected a value in the reference, found only missing ones")
     values, counts = np.unique(column, return_counts=True)
     low, high = float(values[0]), float(values[-1])
-    margin = MARGIN * (high - low) or max(MARGIN * abs(high), MARGIN)
     inner = _quantiles(column, BINS)
     if len(inner) < FEW:  # one value dominates, as no rain does: look at the others, too
         inner = np.union1d(inner, _quantiles(column[column != values[counts.argmax()]], FEW))
     inner = inner[inner < values[-1]]
-    edges = np.concatenate([[low - margin], inner, [high + margin]]).astype(np.float32)
+    lowest, highest = far_outside(low, high)
+    edges = np.concatenate([[lowest], inner, [highest]]).astype(np.float32)
     many = len(values) > MOST_VALUES or name == PREDICTION
     return Scale(name, "number", edges, values[:0] if many else values)
 

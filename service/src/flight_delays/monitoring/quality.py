@@ -13,6 +13,7 @@ and a frost in Fahrenheit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ _WHAT = {
     "missing": "missing",
     "strange": "unknown or far outside",
     "new": "values the reference never had",
-    "distinct": "different values a day",
+    "distinct": "different values at an airport",
     "repeated": "flights asked about twice",
 }
 _WHY = {
@@ -55,47 +56,89 @@ def quality(reference: Reference, window: Summary, *, whole_days: bool = True) -
         whole_days: whether the last day is over; else its number of flights is not judged.
 
     Returns:
-        One finding a kind of fault, in the group `quality`; the check names the feature and the
-        worst day.
+        One finding a kind of fault, in the group `quality`; what was found names the feature and
+        the days that come nearest to the limit.
     """
     if not len(window):
         return Findings()
     return Findings([*_shares(reference, window), *_volume(reference, window, whole_days)])
 
 
-def faults(reference: Reference, window: Summary) -> dict[str, NDArray[np.bool_]]:
-    """Which features have which fault on which day: kind to shape (days, features).
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault on windows of one length, and the feature and day that come nearest to it.
 
-    `repeated` has one column, and so has `rows`, a day with too few or too many flights.
+    Attributes:
+        wrong: shape (days, features), which windows that end on each day are beyond the limit.
+        found, limit: of the worst.
+        worst: position of its day and of its feature.
+        nearness: how far along to the limit it is; more than 1 is beyond.
     """
-    limits, found = reference.thresholds, quality_signals(window, reference.bins)
-    low, high = limits.rows
-    result = {"rows": (found["rows"] < low) | (found["rows"] > high)}
-    with np.errstate(invalid="ignore"):
-        for kind, limit in limits.faults.items():
-            beyond = found[kind] < limit if kind == "distinct" else found[kind] > limit
-            result[kind] = beyond
+
+    kind: str
+    length: int
+    wrong: NDArray[np.bool_]
+    found: float
+    limit: float
+    worst: tuple[int, int]
+    nearness: float
+
+
+def faults(reference: Reference, window: Summary) -> list[Fault]:
+    """Every kind of fault on windows of each length, but those of which nothing can be told."""
+    result = []
+    for length, limits in reference.thresholds.faults.items():
+        found = quality_signals(window, reference.bins, length)
+        for kind, limit in limits.items():
+            values = found[kind]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                near = limit / values if kind == "distinct" else values / limit
+                wrong = values < limit if kind == "distinct" else values > limit
+            near = np.nan_to_num(near, nan=-1.0, posinf=np.finfo(float).max)
+            if near.size and near.max() >= 0:
+                day, column = np.unravel_index(int(near.argmax()), near.shape)
+                worst = int(day), int(column)
+                result.append(
+                    Fault(
+                        kind, length, wrong, float(values[worst]), float(limit[column]), worst,
+                        float(near[worst]),
+                    )
+                )  # fmt: skip
     return result
 
 
+def faulty_days(reference: Reference, window: Summary) -> list[date]:
+    """The days of the window with a fault of any kind, to be quarantined.
+
+    A fault of few flights a day shows in no single one, but in several together: then all days of
+    that window are counted, unless one of them is faulty by itself and explains it.
+    """
+    low, high = reference.thresholds.rows
+    wrong = (window.rows < low) | (window.rows > high)
+    for fault in sorted(faults(reference, window), key=lambda fault: fault.length):
+        before = wrong.copy()
+        for day in np.flatnonzero(fault.wrong.any(axis=1)):
+            days = slice(day - fault.length + 1, day + 1)
+            if fault.length == 1 or not before[days].any():
+                wrong[days] = True
+    return window.days[wrong].astype(object).tolist()
+
+
 def _shares(reference: Reference, window: Summary) -> Iterator[Finding]:
-    found, beyond = quality_signals(window, reference.bins), faults(reference, window)
-    for kind, limit in reference.thresholds.faults.items():
-        values = found[kind]
-        sign = -1 if kind == "distinct" else 1
-        with np.errstate(invalid="ignore"):
-            excess = np.nan_to_num(sign * (values - limit), nan=-np.inf)
-        day, column = np.unravel_index(int(excess.argmax()), excess.shape)
-        if np.isinf(excess[day, column]):
+    every = faults(reference, window)
+    for kind, what in _WHAT.items():
+        of_kind = [fault for fault in every if fault.kind == kind]
+        if not of_kind:
             continue
-        wrong = beyond[kind]
-        passed = not wrong.any()
+        worst = max(of_kind, key=lambda fault: fault.nearness)
+        passed = not any(fault.wrong.any() for fault in of_kind)
+        day, column = worst.worst
         of = "" if kind == "repeated" else f"{NAMES[column]}: "
-        where = f"{of}{_write(kind, values[day, column])} on {window.days[day]}"
+        text = f"{of}{_write(kind, worst.found)} {_period(window, day, worst.length)}"
         if not passed:
-            where += _others(kind, wrong, column)
-        bound = f"{'>=' if kind == 'distinct' else '<='} {_write(kind, limit[column])}"
-        yield Finding(_WHAT[kind], passed, where, bound, "" if passed else _WHY[kind], GROUP)
+            text += _others(of_kind, column)
+        bound = f"{'>=' if kind == 'distinct' else '<='} {_write(kind, worst.limit)}"
+        yield Finding(what, passed, text, bound, "" if passed else _WHY[kind], GROUP)
 
 
 def _volume(reference: Reference, window: Summary, whole_days: bool) -> Iterator[Finding]:
@@ -126,10 +169,17 @@ def _volume(reference: Reference, window: Summary, whole_days: bool) -> Iterator
     )
 
 
-def _others(kind: str, wrong: NDArray[np.bool_], column: int) -> str:
-    text = f"; {_days(int(wrong.any(axis=1).sum()))}"
-    names = [NAMES[i] for i in np.flatnonzero(wrong.any(axis=0)) if i != column]
-    return text + (f", also {', '.join(names)}" if names and kind != "repeated" else "")
+def _period(window: Summary, day: int, length: int) -> str:
+    if length == 1:
+        return f"on {window.days[day]}"
+    return f"from {window.days[day - length + 1]} to {window.days[day]}"
+
+
+def _others(faults: list[Fault], column: int) -> str:
+    """Which other features have the fault."""
+    wrong = np.any([fault.wrong.any(axis=0) for fault in faults], axis=0)
+    names = [NAMES[other] for other in np.flatnonzero(wrong) if other != column]
+    return f", also {', '.join(names)}" if names else ""
 
 
 def _write(kind: str, value: float) -> str:
@@ -138,11 +188,3 @@ def _write(kind: str, value: float) -> str:
 
 def _days(number: int) -> str:
     return f"{number} day" if number == 1 else f"{number} days"
-
-
-def faulty_days(reference: Reference, window: Summary) -> list[date]:
-    """The days of the window with a fault of any kind, to be quarantined."""
-    wrong = np.zeros(len(window), bool)
-    for beyond in faults(reference, window).values():
-        wrong |= beyond.any(axis=1)
-    return window.days[wrong].astype(object).tolist()

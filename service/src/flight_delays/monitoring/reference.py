@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,6 @@ FORMAT_VERSION = 1
 SAMPLE_ROWS = 5_000
 FOLDS = 3
 FOLD_DAYS = 14
-CALIBRATION_BINS = 50
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,8 @@ class Reference:
         version: of the model.
         first, last: its days.
         bins, summary, thresholds: see there. The prediction counted is the model's own.
-        weeks: its scores week by week, as lists of equal length: `first` (ISO day), `days`, `rows`,
-            `late_share`, `mean_prediction`, `roc_auc`, `log_loss`, `brier`; of honest predictions.
-        calibration: `probability` and `late_share` of bins of honest predictions, ascending in
-            probability; the share is made monotone.
         sample: see `Sample`.
         outcomes: honest predictions and what happened, by day; what `decay.py` judges against.
-        extra: further limits, by whoever learned them, as JSON.
     """
 
     version: str
@@ -85,16 +79,8 @@ class Reference:
     bins: Bins
     summary: Summary
     thresholds: Thresholds
-    weeks: dict[str, list[Any]]
-    calibration: dict[str, list[float]]
     sample: Sample
     outcomes: Outcomes
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def calibrate(self, probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The share of late flights that predictions like these had in the reference."""
-        known = self.calibration
-        return np.interp(probabilities, known["probability"], known["late_share"])
 
     def write(self, path: Path) -> Path:
         """Write the file, whole or not at all, and return its path."""
@@ -137,8 +123,6 @@ class Reference:
             "bins": self.bins.to_json(),
             "summary": self.summary.to_json(),
             "thresholds": self.thresholds.to_json(),
-            "weeks": self.weeks,
-            "calibration": self.calibration,
             "sample": {
                 "day": _pack(sample.day.astype(np.int64), "<i4"),
                 "matrix": _pack(sample.matrix, "<f4"),
@@ -147,7 +131,6 @@ class Reference:
                 "late": _pack(sample.late, "|u1"),
             },
             "outcomes": self.outcomes.to_json(),
-            "extra": self.extra,
         }
 
     @classmethod
@@ -163,8 +146,6 @@ class Reference:
             bins,
             Summary.from_json(content["summary"], bins),
             Thresholds.from_json(content["thresholds"]),
-            content["weeks"],
-            content["calibration"],
             Sample(
                 _unpack(sample["day"], "<i4").astype(np.int64).astype("datetime64[D]"),
                 _unpack(sample["matrix"], "<f4").reshape(-1, len(NAMES)),
@@ -173,7 +154,6 @@ class Reference:
                 _unpack(sample["late"], "|u1").astype(bool),
             ),
             Outcomes.from_json(content["outcomes"]),
-            content["extra"],
         )
 
 
@@ -189,7 +169,7 @@ def make_reference(
     """Learn the reference of a model from flights whose labels are known.
 
     A model flatters itself on the flights it was trained on. So where the window overlaps the days
-    of its training, the scores and the calibration come from models of the same recipe that were
+    of its training, the outcomes come from models of the same recipe that were
     trained on other fortnights of the window: what can be expected on flights nobody has seen.
 
     Args:
@@ -243,9 +223,7 @@ def reference_of(
         day.max().astype(object),
         bins,
         summary,
-        learn_thresholds(summary, bins, rate, novelty_of(day, matrix, probabilities, vocabulary)),
-        _weeks(day, honest, late),
-        _calibration(honest, late),
+        learn_thresholds(summary, bins, rate, novelty_of(day, matrix, bins)),
         Sample(day[drawn], matrix[drawn], probabilities[drawn], honest[drawn], late[drawn]),
         Outcomes.count(day, honest, late, slices_of(matrix, vocabulary)),
     )
@@ -268,39 +246,6 @@ def cross_fitted(
             raise ValueError(f"reference: expected more than {FOLD_DAYS} days")
         result[held_out] = predict(train(flights[~held_out]), flights[held_out])
     return result
-
-
-def _weeks(
-    day: Days, probabilities: NDArray[np.float32], late: NDArray[np.bool_]
-) -> dict[str, list[Any]]:
-    from flight_delays.evaluation import score
-
-    names = ("rows", "late_share", "mean_prediction", "roc_auc", "log_loss", "brier")
-    weeks: dict[str, list[Any]] = {name: [] for name in ("first", "days", *names)}
-    number = (day - day.min()).astype(int) // 7
-    for week in np.unique(number):
-        rows = number == week
-        if late[rows].all() or not late[rows].any():
-            continue
-        scores = score(late[rows], probabilities[rows])
-        weeks["first"].append(str(day[rows].min()))
-        weeks["days"].append(len(np.unique(day[rows])))
-        for name in names:
-            weeks[name].append(getattr(scores, name))
-    return weeks
-
-
-def _calibration(
-    probabilities: NDArray[np.float32], late: NDArray[np.bool_]
-) -> dict[str, list[float]]:
-    from sklearn.isotonic import IsotonicRegression
-
-    order = np.argsort(probabilities, kind="stable")
-    parts = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    at = np.array([probabilities[part].mean() for part in parts], float)
-    share = np.array([late[part].mean() for part in parts])
-    monotone = IsotonicRegression().fit_transform(at, share)
-    return {"probability": at.tolist(), "late_share": monotone.tolist()}
 
 
 def _pack(values: NDArray, dtype: str) -> str:

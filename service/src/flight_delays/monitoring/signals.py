@@ -6,13 +6,15 @@ length costs a sum of counts.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.features import CATEGORIES, NAMES
 from flight_delays.monitoring.bins import CHECKED, Bins, Counts
 from flight_delays.monitoring.distances import psi
-from flight_delays.monitoring.summary import Summary
+from flight_delays.monitoring.summary import UNTOLD, Summary
 
 LENGTHS = (1, 7, 28)
 """Days of the windows that drift is judged on: a day, a week, four weeks."""
@@ -20,9 +22,9 @@ LENGTHS = (1, 7, 28)
 FEWEST_ROWS = 50
 """A day with fewer flights is judged by their number only: shares of so few say nothing."""
 
-STILL_DAYS = 3
-"""Days in a row over which the different values of a reading are added up. On one calm day, with
-few flights, an airport's temperature may well have a single value."""
+FAULT_LENGTHS = (1, 3)
+"""Days of the windows that faults are judged on. Three find a fault of few flights a day, and on
+one calm day, with few flights, an airport's temperature may well keep a single value."""
 
 Table = NDArray[np.float64]
 """Shape (windows, checks)."""
@@ -63,31 +65,50 @@ def psi_without(summary: Summary, length: int) -> Table:
     return psi_table(windows, rest)
 
 
-def quality_signals(summary: Summary, bins: Bins) -> dict[str, Table]:
-    """Shares that tell of faults in the data, by day.
+def quality_signals(summary: Summary, bins: Bins, length: int = 1) -> dict[str, Table]:
+    """Shares that tell of faults in the data, of windows that end on each day.
+
+    Args:
+        length: days of a window.
 
     Returns:
-        Shape (days, features), NaN where a day is too small or the share has no meaning:
-        `missing`; `strange`, an unknown category or a number far outside the reference; `new`,
-        numbers that the reference never had, within its range or not; `distinct`, how many of
-        the reference's values appeared on a day, added up over it and the days before it,
-        `STILL_DAYS` in all. And of shape (days, 1): `repeated` and `rows`.
+        Shape (days, features), NaN where there are too few days or flights or the share has no
+        meaning: `missing`; `strange`, an unknown category or a number far outside the reference;
+        `new`, numbers that the reference never had; `distinct`, see `Summary.distinct`, added up
+        over the days. And of shape (days, 1): `repeated`.
     """
-    rows = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)
+    daily = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)
+    rows = _ending(daily, length)
     shape = (len(summary), len(NAMES))
     found = {name: np.full(shape, np.nan) for name in ("missing", "strange", "new", "distinct")}
     for column, name in enumerate(NAMES):
         scale, counts = bins[name], summary.counts[name]
-        found["missing"][:, column] = counts[:, scale.missing] / rows
-        found["strange"][:, column] = counts[:, list(scale.strange)].sum(axis=1) / rows
+        found["missing"][:, column] = _ending(counts[:, scale.missing], length) / rows
+        strange = counts[:, list(scale.strange)].sum(axis=1)
+        found["strange"][:, column] = _ending(strange, length) / rows
         if name in summary.new:
-            found["new"][:, column] = summary.new[name] / rows
-            there = rows - counts[:, scale.missing] >= FEWEST_ROWS
-            daily = np.where(there, summary.distinct[name], np.nan)
-            found["distinct"][STILL_DAYS - 1 :, column] = trailing(daily, STILL_DAYS)
-    found["repeated"] = (summary.repeated / rows)[:, None]
-    found["rows"] = summary.rows.astype(float)[:, None]
+            found["new"][:, column] = _ending(summary.new[name], length) / rows
+            distinct = summary.distinct[name]
+            told = np.where((distinct == UNTOLD) | np.isnan(daily), np.nan, distinct)
+            found["distinct"][:, column] = _ending(told, length)
+    found["repeated"] = (_ending(summary.repeated, length) / rows)[:, None]
     return found
+
+
+def shares_of(counts: Counts, summary: Summary, length: int) -> Table:
+    """The same as shares of flights, for counts by day of some features; shape (days, features)."""
+    rows = _ending(np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan), length)
+    table = np.full((len(summary), len(NAMES)), np.nan)
+    for name, values in counts.items():
+        table[:, NAMES.index(name)] = _ending(values, length) / rows
+    return table
+
+
+def _ending(values: NDArray[Any], length: int) -> NDArray[np.float64]:
+    """Sums over the days that end on each day, NaN for the first ones."""
+    result = np.full(len(values), np.nan)
+    result[length - 1 :] = trailing(values, length)
+    return result
 
 
 def is_category(name: str) -> bool:

@@ -26,6 +26,8 @@ __all__ = ["Bins", "Summariser", "Summary", "summarise", "summary_of"]
 Days = NDArray[np.datetime64]
 """Shape (days,), datetime64[D], ascending."""
 
+UNTOLD = -1
+FEW_READINGS = 50  # at an airport on a day
 OPEN_DAYS = 3  # so many of the newest days are kept open for rows that repeat each other
 
 
@@ -38,9 +40,10 @@ class Summary:
         rows: flights a day, shape (days,).
         counts: feature name, or `prediction`, to shape (days, buckets), int64.
         new: number feature to how many of its values the reference never had, shape (days,).
-        distinct: number feature to how many of the reference's values appeared, shape (days,).
-            The one figure here that does not add up: two summaries of parts of one day give the
-            larger of the two.
+        distinct: number feature to how many different values of the reference it took at the
+            airport where it took fewest, shape (days,); all new values count as one. Airports with
+            few readings on a day are left out, and with none left it is `UNTOLD`. The one figure
+            here that does not add up: two summaries of parts of one day give the larger.
         repeated: flights whose features are those of an earlier flight of the day, shape (days,).
     """
 
@@ -86,7 +89,8 @@ class Summary:
         def both(of: str, name: str | None = None) -> NDArray[np.int64]:
             parts = [getattr(one, of) for one in (self, other)]
             first, second = parts if name is None else [part[name] for part in parts]
-            result = np.zeros((len(days), *first.shape[1:]), np.int64)
+            empty = UNTOLD if of == "distinct" else 0
+            result = np.full((len(days), *first.shape[1:]), empty, np.int64)
             result[at[0]] = first
             if of == "distinct":
                 result[at[1]] = np.maximum(result[at[1]], second)
@@ -158,7 +162,12 @@ class Summariser:
         self._repeated = _Growing()
         self._counts = {scale.name: _Growing(scale.buckets) for scale in bins.scales}
         self._listed = [scale for scale in bins.scales if len(scale.values)]
-        self._seen = {s.name: _Growing(len(s.values) + 1, dtype=bool) for s in self._listed}
+        origins = len(bins["origin"].names)
+        self._seen = {
+            scale.name: _Growing(origins, len(scale.values) + 1, dtype=bool)
+            for scale in self._listed
+        }
+        self._read = {scale.name: _Growing(origins) for scale in self._listed}
         self._new = {scale.name: _Growing() for scale in self._listed}
         self._hashes: dict[int, list[NDArray[np.uint64]]] = {}
 
@@ -210,6 +219,8 @@ class Summariser:
             growing.make_room(len(self._days))
         size = len(numbers)
         self._rows.values[at] += np.bincount(of_row, minlength=size)
+        origin = self.bins["origin"].place(matrix[:, _ORIGIN])
+        origins = len(self.bins["origin"].names)
         columns = [*matrix.T, np.asarray(probabilities, np.float32)]
         for scale, column in zip(self.bins.scales, columns, strict=True):
             column = np.ascontiguousarray(column)
@@ -217,10 +228,14 @@ class Summariser:
             counts = np.bincount(flat, minlength=size * scale.buckets)
             self._counts[scale.name].values[at] += counts.reshape(size, -1)
             if len(scale.values):
-                found = scale.find(column)
-                self._seen[scale.name].values[at[of_row], found] = True
-                new = (found == len(scale.values)) & ~np.isnan(column)
+                found, there = scale.find(column), ~np.isnan(column)
+                new = (found == len(scale.values)) & there
                 self._new[scale.name].values[at] += np.bincount(of_row[new], minlength=size)
+                there &= origin < origins
+                cell = of_row[there] * origins + origin[there]
+                self._seen[scale.name].values[at[of_row[there]], origin[there], found[there]] = True
+                readings = np.bincount(cell, minlength=size * origins).reshape(size, origins)
+                self._read[scale.name].values[at] += readings
         self._note_repeated(numbers, of_row, _hashes(matrix))
 
     def summary(self) -> Summary:
@@ -231,10 +246,7 @@ class Summariser:
         repeated = self._repeated.values[:size].copy()
         for day, parts in self._hashes.items():
             repeated[self._days[day]] += _repeats(parts)
-        distinct = {
-            name: growing.values[:size, :-1].sum(axis=1)[order]
-            for name, growing in self._seen.items()
-        }
+        distinct = {name: self._fewest(name)[:size][order] for name in self._seen}
         return Summary(
             days,
             self._rows.values[:size][order],
@@ -246,8 +258,15 @@ class Summariser:
 
     def _all(self) -> Iterable[_Growing]:
         yield from (self._rows, self._repeated)
-        for group in (self._counts, self._seen, self._new):
+        for group in (self._counts, self._seen, self._read, self._new):
             yield from group.values()
+
+    def _fewest(self, name: str) -> NDArray[np.int64]:
+        """Different values at the airport that has fewest, shape (days,)."""
+        values = self._seen[name].values.sum(axis=-1)
+        values[self._read[name].values < FEW_READINGS] = _MANY
+        fewest = values.min(axis=1)
+        return np.where(fewest == _MANY, UNTOLD, fewest)
 
     def _note_repeated(
         self, numbers: NDArray[np.int64], of_row: NDArray[np.intp], hashes: NDArray[np.uint64]
@@ -323,6 +342,8 @@ def _recoded(
     return matrix
 
 
+_ORIGIN = NAMES.index("origin")
+_MANY = np.iinfo(np.int64).max
 _FACTORS = np.random.default_rng(2013).integers(1, 2**63, len(NAMES), dtype=np.uint64) * 2 + 1
 
 

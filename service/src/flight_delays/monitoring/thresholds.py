@@ -14,8 +14,8 @@ of a day; it is fitted in the same way, and its quantile is the score that is pa
 stated. `false_alarms` measures what comes of it.
 
 Faults in the data are gross, and a limit well beyond all that the reference ever had costs no time:
-those checks get the most extreme day of the reference and a margin. A season that the reference
-does not have must pass, so what counts as new is measured on thirds of the reference left out.
+those checks get the most extreme day of the reference and a margin. What counts as new is measured
+on fortnights of the reference left out, since nothing in it is new to itself.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flight_delays.features import Vocabulary
-from flight_delays.monitoring.bins import CHECKED, Bins
+from flight_delays.monitoring.bins import CHECKED, Bins, Counts, Scale, far_outside
 from flight_delays.monitoring.signals import (
+    FAULT_LENGTHS,
     LENGTHS,
-    STILL_DAYS,
     Table,
     psi_without,
     quality_signals,
+    shares_of,
 )
-from flight_delays.monitoring.summary import Summary, summary_of
+from flight_delays.monitoring.summary import Days, Summary
 
 RATE = 1.0
 """False alarms a year, all checks of the monitor together."""
@@ -47,13 +47,13 @@ FEWEST_DAYS = 2 * BLOCK_DAYS
 DRIFT_SHARE = 0.5
 """Of the false alarms what drift may use. The rest is for decay; the faults use next to none."""
 
-MARGIN = 0.1
-"""A share that tells of a fault is beyond the worst day by this, or by as much as that is beyond
-the mean day if that is more."""
+FAULT_MARGIN = {1: 0.1, 3: 0.05}
+"""Length of a window in days to the share by which a fault is beyond the worst window; by as much
+as that is beyond the mean if that is more."""
 
+HELD_OUT_DAYS = 14
 ROWS_FACTOR = 1.25
-THIRDS = 3
-STILL = 0.6  # of the fewest different values that the reference had in three days
+STILL = 0.6  # of the fewest different values of a reading in the reference
 
 LEAST_SCALE = 0.01
 """Of the root of PSI, so that a check that never moved in the reference does not go off at once."""
@@ -70,8 +70,9 @@ class Thresholds:
         score: the score at which a drift check fails.
         location, scale: length of the window in days to the Gumbel distribution of each check, of
             the root of PSI; shape (checks,), in the order of `CHECKED`.
-        faults: kind of fault to the limit of each feature, shape (features,); NaN where nothing
-            can be told. `distinct` is a lower limit, the others are upper ones.
+        faults: length of the window in days, then kind of fault, to the limit of each feature,
+            shape (features,); NaN where nothing can be told. `distinct` is a lower limit, the
+            others are upper ones.
         rows: fewest and most flights on a day.
     """
 
@@ -79,7 +80,7 @@ class Thresholds:
     score: float
     location: dict[int, NDArray[np.float64]]
     scale: dict[int, NDArray[np.float64]]
-    faults: dict[str, NDArray[np.float64]]
+    faults: dict[int, dict[str, NDArray[np.float64]]]
     rows: tuple[float, float]
 
     def length(self, days: int) -> int:
@@ -105,8 +106,11 @@ class Thresholds:
             "location": {str(length): values.tolist() for length, values in self.location.items()},
             "scale": {str(length): values.tolist() for length, values in self.scale.items()},
             "faults": {
-                kind: [None if np.isnan(v) else v for v in values.tolist()]
-                for kind, values in self.faults.items()
+                str(length): {
+                    kind: [None if np.isnan(v) else v for v in values.tolist()]
+                    for kind, values in kinds.items()
+                }
+                for length, kinds in self.faults.items()
             },
             "rows": list(self.rows),
         }
@@ -118,20 +122,22 @@ class Thresholds:
             {int(length): np.array(values, float) for length, values in content[name].items()}
             for name in ("location", "scale")
         )
-        faults = {kind: np.array(values, float) for kind, values in content["faults"].items()}
+        faults = {
+            int(length): {kind: np.array(values, float) for kind, values in kinds.items()}
+            for length, kinds in content["faults"].items()
+        }
         low, high = content["rows"]
         return cls(content["rate"], content["score"], location, scale, faults, (low, high))
 
 
 def learn_thresholds(
-    summary: Summary, bins: Bins, rate: float = RATE, novelty: Mapping[str, Table] | None = None
+    summary: Summary, bins: Bins, rate: float = RATE, novelty: dict[str, Counts] | None = None
 ) -> Thresholds:
     """Learn the limits from the days of the reference.
 
     Args:
         summary: of the reference, with its days in a row.
-        novelty: the shares `new` and `strange` of each day as if its third of the reference were
-            not known, see `novelty_of`; by default those of the summary.
+        novelty: what would be new on each day if its fortnight were not known, see `novelty_of`.
         rate: false alarms a year that the whole monitor may give.
 
     Raises:
@@ -149,7 +155,8 @@ def learn_thresholds(
         scores = ((root - location[length]) / scale[length]).max(axis=1)
         parts.append(np.concatenate([np.full(length - 1, -np.inf), scores]))
     score = score_for(np.max(parts, axis=0), rate * DRIFT_SHARE)
-    faults, rows = _fault_limits(summary, bins, novelty or {})
+    faults = {length: _fault_limits(summary, bins, novelty, length) for length in FAULT_LENGTHS}
+    rows = float(summary.rows.min() / ROWS_FACTOR), float(summary.rows.max() * ROWS_FACTOR)
     return Thresholds(rate, score, location, scale, faults, rows)
 
 
@@ -185,46 +192,70 @@ def score_for(daily: NDArray[np.float64], rate: float) -> float:
     return float(max(location[0] - scale[0] * np.log(-np.log1p(-passed)), daily.max()))
 
 
-def novelty_of(
-    days: NDArray[np.datetime64],
-    matrix: NDArray[np.float32],
-    probabilities: NDArray[np.float32],
-    vocabulary: Vocabulary,
-) -> dict[str, Table]:
-    """What would have been new on each day, had its third of the reference not been known.
+def novelty_of(days: Days, matrix: NDArray[np.float32], bins: Bins) -> dict[str, Counts]:
+    """How much would have been new on each day, had its fortnight not been known.
 
     Args:
         days: one entry a flight.
 
     Returns:
-        `new` and `strange`, shape (days, features).
+        `new` and `strange`, each feature name to counts of shape (days,).
     """
-    every = np.unique(days)
-    parts = []
-    for third in np.array_split(every, THIRDS):
-        held_out = (days >= third[0]) & (days <= third[-1])
-        rest = ~held_out
-        bins = Bins.learn(matrix[rest], probabilities[rest], vocabulary)
-        part = summary_of(days[held_out], matrix[held_out], probabilities[held_out], bins)
-        parts.append(quality_signals(part, bins))
-    return {kind: np.concatenate([p[kind] for p in parts]) for kind in ("new", "strange")}
+    every, of_row = np.unique(days, return_inverse=True)
+    fortnight = (every - every[0]).astype(int) // HELD_OUT_DAYS
+    found: dict[str, Counts] = {"new": {}, "strange": {}}
+    for scale, column in zip(bins.scales, matrix.T, strict=False):
+        known = ~np.isnan(column)
+        value = _value_of(scale, column)
+        size = int(value.max(initial=0)) + 1
+        there = np.zeros((fortnight[-1] + 1, size), bool)
+        there[fortnight[of_row[known]], value[known]] = True
+        alone = known & (there.sum(axis=0) == 1)[value]
+        if scale.kind == "category":
+            strange = alone
+        else:
+            found["new"][scale.name] = np.bincount(of_row[alone], minlength=len(every))
+            strange = _outside_the_others(column, fortnight[of_row], known)
+        found["strange"][scale.name] = np.bincount(of_row[strange], minlength=len(every))
+    return found
+
+
+def _value_of(scale: Scale, column: NDArray[np.float32]) -> NDArray[np.intp]:
+    """A number for each different value."""
+    if scale.kind == "category":
+        return scale.place(column)
+    return scale.find(column) if len(scale.values) else np.zeros(len(column), np.intp)
+
+
+def _outside_the_others(
+    column: NDArray[np.float32], fortnight: NDArray[np.intp], known: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which values lie far outside those of all other fortnights."""
+    outside = np.zeros(len(column), bool)
+    for number in np.unique(fortnight):
+        own = fortnight == number
+        others = column[~own & known]
+        if len(others):
+            low, high = far_outside(float(others.min()), float(others.max()))
+            outside |= own & ((column < low) | (column > high))
+    return outside
 
 
 def _fault_limits(
-    summary: Summary, bins: Bins, novelty: Mapping[str, Table]
-) -> tuple[dict[str, NDArray[np.float64]], tuple[float, float]]:
-    found = quality_signals(summary, bins)
+    summary: Summary, bins: Bins, novelty: dict[str, Counts] | None, length: int
+) -> dict[str, NDArray[np.float64]]:
+    found = quality_signals(summary, bins, length)
     limits = {}
     for kind in ("missing", "strange", "new", "repeated"):
         known = found[kind]
-        if kind in novelty:
-            known = np.fmax(known, novelty[kind])
+        if novelty and kind in novelty:
+            known = np.fmax(known, shares_of(novelty[kind], summary, length))
         worst, mean = _largest(known), np.nan_to_num(known).mean(axis=0)
-        limits[kind] = np.minimum(worst + np.maximum(MARGIN, worst - mean), (1 + worst) / 2)
+        margin = np.maximum(FAULT_MARGIN[length], worst - mean)
+        limits[kind] = np.minimum(worst + margin, (1 + worst) / 2)
     fewest = np.floor(-_largest(-found["distinct"]) * STILL)
-    limits["distinct"] = np.where(fewest > STILL_DAYS, fewest, np.nan)
-    rows = summary.rows
-    return limits, (float(rows.min() / ROWS_FACTOR), float(rows.max() * ROWS_FACTOR))
+    limits["distinct"] = np.where(fewest > length, fewest, np.nan)  # one a day stands still
+    return limits
 
 
 def _largest(table: Table) -> NDArray[np.float64]:
