@@ -1,4 +1,4 @@
-"""The command line: train a bundle, evaluate the model, check a bundle, serve it, pipeline."""
+"""The command line: train, evaluate and check a model, serve it, the pipeline, monitoring."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from typing import Any
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code, 0 for success and 1 for a failure told on stderr."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(arguments[:1]).parse_args(arguments)
     try:
         return options.run(options) or 0
     except ModuleNotFoundError as error:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flight_delays", description=__doc__)
     parser.set_defaults(needs="training needs flight-delays[train]")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -118,9 +119,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     pipeline.set_defaults(run=_pipeline, needs="the pipeline needs flight-delays[train,pipeline]")
 
+    _add_monitoring(commands, in_full=command == ["monitoring"])
+
     openapi = commands.add_parser("openapi", help="print the OpenAPI document of the service")
     openapi.set_defaults(run=_openapi)
     return parser
+
+
+def _add_monitoring(commands: argparse._SubParsersAction, *, in_full: bool) -> None:
+    """Add the command; its own sub-commands, whose modules load NumPy, only where it is run."""
+    monitoring = commands.add_parser(
+        "monitoring",
+        help="look after a model in service: what it is asked, how good it is, what to do",
+    )
+    monitoring.set_defaults(needs="this needs flight-delays[train,pipeline,monitoring]")
+    if in_full:
+        from flight_delays.monitoring.command import add_commands
+
+        add_commands(monitoring, _day, _setting)
 
 
 def _add_through(parser: argparse.ArgumentParser) -> None:

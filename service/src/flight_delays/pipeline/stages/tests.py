@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 from xml.etree import ElementTree
 
@@ -47,7 +48,13 @@ class TestStage(Stage):
             environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         try:
             code = subprocess.run(
-                command, cwd=project, env=environment, timeout=section.timeout_s, check=False
+                command,
+                cwd=project,
+                env=environment,
+                timeout=section.timeout_s,
+                stdout=_file_of(sys.stdout),
+                stderr=_file_of(sys.stderr),
+                check=False,
             ).returncode
         except subprocess.TimeoutExpired:
             raise SaysNo(f"the tests did not end within {section.timeout_s:g} s") from None
@@ -63,6 +70,15 @@ class TestStage(Stage):
         if code != 0:
             raise SaysNo(*(counts.failed or [f"pytest ended with code {code}"]))
         return Done(counts.said(), [report], {"tests": counts.tests})
+
+
+def _file_of(stream: TextIO) -> TextIO | None:
+    """Where pytest is to print: to the same file as this process, also if that was redirected."""
+    try:
+        stream.fileno()
+    except (OSError, ValueError, AttributeError):  # no file of the system's; pytest inherits ours
+        return None
+    return stream
 
 
 class _Counts:

@@ -1,0 +1,25 @@
+"""`python -m flight_delays monitoring ...`: the sub-commands, each from the module that owns it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+Day = Callable[[str], date]
+Setting = Callable[[str], tuple[str, Any]]
+"""Types of options that other commands have as well."""
+
+
+def add_commands(parser: argparse.ArgumentParser, day: Day, setting: Setting) -> None:
+    """Add the sub-commands."""
+    from flight_delays.monitoring.labels import add_labels
+    from flight_delays.monitoring.loop_command import add_replay, add_turn
+    from flight_delays.monitoring.watch_command import add_watch
+
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_labels(parsers)
+    add_watch(parsers)
+    add_turn(parsers, day, setting)
+    add_replay(parsers, day, setting)

@@ -1,0 +1,293 @@
+"""A past period, sent through the running service day by day, with a turn of the loop each month.
+
+The flights of a day are one request, whose id begins with that day. Labels come some days later. At
+the end of each month the loop looks at the month with the labels that have come by then, decides
+and acts. A model that is never retrained is scored beside it, on the same flights.
+
+    FOLDER/models/        the first bundle
+    FOLDER/state/         the service's
+    FOLDER/labels.sqlite
+    FOLDER/loop/          the loop's
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flight_delays.features import Columns
+from flight_delays.monitoring.clock import Times, by_request_id
+from flight_delays.monitoring.decide import Policy
+from flight_delays.monitoring.journal import Turn
+from flight_delays.monitoring.labels import Label, LabelStore
+from flight_delays.monitoring.loop import LOG_FILE, Loop, LoopPlace
+from flight_delays.monitoring.running import running_service
+from flight_delays.pipeline.client import Service
+from flight_delays.pipeline.config import KEY, URL, Surroundings
+from flight_delays.prediction_log import LogChunk
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flight_delays.bundle import Bundle
+
+TRAINED_THROUGH = date(2013, 6, 30)
+LOG_TIMEOUT_S, LOG_PAUSE_S = 20.0, 0.1
+LANDED = timedelta(hours=20)  # of the day on which a label comes
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What is replayed.
+
+    Attributes:
+        folder: for everything that is made; empty or not there.
+        project: the folder with pipeline.toml.
+        first, last: days.
+        trained_through: last day of the first model's training data.
+        trained_from: their first day; None for all there are.
+        scenario: a file with changes made on purpose, None for the flights as flown.
+        policy: of the loop.
+        changes: settings that win over pipeline.toml.
+    """
+
+    folder: Path
+    project: Path
+    first: date = date(2013, 7, 1)
+    last: date = date(2013, 12, 31)
+    trained_through: date = TRAINED_THROUGH
+    trained_from: date | None = None
+    scenario: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of the replay.
+
+    Attributes:
+        turn: of the loop, at its end.
+        roc_auc, log_loss: of the predictions that were served, with all labels, in hindsight.
+        frozen_roc_auc, frozen_log_loss: of the first model on the same flights.
+    """
+
+    first: date
+    rows: int
+    turn: Turn
+    roc_auc: float
+    log_loss: float
+    frozen_roc_auc: float
+    frozen_log_loss: float
+
+
+def replay(what: Replay) -> Iterator[Month]:
+    """Replay month by month; a service runs until the last one.
+
+    Raises:
+        LoopFailed, OSError, ValueError: see `loop.Loop.turn` and `running.running_service`.
+    """
+    from flight_delays.bundle import load_bundle
+
+    flights = _flights(what)
+    bundle = _first_bundle(what, flights)
+    key = secrets.token_urlsafe(24)
+    state, labels_file = what.folder / "state", what.folder / "labels.sqlite"
+    with running_service(state, bundle, key) as url, LabelStore(labels_file) as labels:
+        environment = {URL: url, KEY: key}
+        place = LoopPlace(
+            folder=what.folder / "loop",
+            state=state,
+            labels=labels_file,
+            project=what.project,
+            environment=environment,
+            policy=what.policy,
+            time_of=by_replayed_id,
+            changes=_changes(what),
+        )
+        loop, frozen = Loop(place), load_bundle(bundle)
+        with Service(Surroundings.from_environment(environment), timeout_s=60) as service:
+            sender = _Sender(service, labels, what.policy.label_days)
+            for first, last in months(what.first, what.last):
+                month = _between(flights, first, last)
+                served = sender.send(month, first, last)
+                _wait_for_log(state / LOG_FILE, request_id(month["departure"].iloc[-1].date()))
+                turn = loop.turn(first, last, as_of=last)
+                yield _month(first, month, turn, served, frozen)
+
+
+def months(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Cut a period into months; the first and the last may be parts of one."""
+    begin = first
+    while begin <= last:
+        after = (begin.replace(day=1) + timedelta(days=32)).replace(day=1)
+        yield begin, min(after - timedelta(days=1), last)
+        begin = after
+
+
+def request_id(day: date) -> str:
+    """The id of a day's request, which `by_replayed_id` reads."""
+    return f"{day:%Y%m%d}-0000-replay"
+
+
+def by_replayed_id(chunk: LogChunk) -> Times:
+    """As `clock.by_request_id`; no time for a request that is none of the replay's.
+
+    The pipeline's smoke test asks the service as well, and its flights belong to no day.
+    """
+    names, of_row = np.unique(chunk.request_id.astype(str), return_inverse=True)
+    dated = np.array([name[:1].isdigit() for name in names], bool)
+    times = np.full(len(names), np.datetime64("NaT"), "datetime64[s]")
+    if dated.any():
+        ids = names[dated].astype(object)
+        times[dated] = by_request_id(replace(chunk, request_id=ids, probabilities=ids))
+    return times[of_row]
+
+
+def _wait_for_log(log: Path, last_id: str) -> None:
+    """Wait until the log has written a request; it writes them in order, twice a second."""
+    deadline = time.monotonic() + LOG_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if log.is_file():
+            with closing(sqlite3.connect(f"{log.absolute().as_uri()}?mode=ro", uri=True)) as read:
+                query = "SELECT 1 FROM predictions WHERE request_id = ?"
+                if read.execute(query, (last_id,)).fetchone():
+                    return
+        time.sleep(LOG_PAUSE_S)  # SQLite has no event for a row that another process writes
+    raise OSError(f"{log}: {last_id} was answered {LOG_TIMEOUT_S:g} s ago and is not in the log")
+
+
+class _Sender:
+    """Sends days, and puts the labels that have come meanwhile into the store."""
+
+    def __init__(self, service: Service, labels: LabelStore, label_days: int) -> None:
+        self._service, self._labels = service, labels
+        self._delay = timedelta(days=label_days)
+        self._waiting: list[Label] = []
+
+    def send(self, flights: pd.DataFrame, first: date, last: date) -> NDArray[np.float64]:
+        """Send each day of some flights; return the predictions in the order of the table."""
+        from flight_delays.flights import columns_of
+
+        day_of_row = flights["departure"].to_numpy().astype("datetime64[D]")
+        served = np.full(len(flights), np.nan)
+        late = flights["late"].to_numpy()
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            rows = np.flatnonzero(day_of_row == np.datetime64(day))
+            if len(rows):
+                columns = _as_json(columns_of(flights.iloc[rows]))
+                answer = self._service.predict(columns, request_id(day))
+                served[rows] = answer["probabilities"]
+                known_at = datetime(day.year, day.month, day.day) + self._delay + LANDED
+                self._waiting += [
+                    Label(request_id(day), row, bool(one), known_at)
+                    for row, one in enumerate(late[rows])
+                ]
+            self._deliver(day)
+        return served
+
+    def _deliver(self, day: date) -> None:
+        evening = datetime(day.year, day.month, day.day, 23)
+        come = [label for label in self._waiting if label.known_at <= evening]
+        if come:
+            self._labels.add(come)
+            self._waiting = [label for label in self._waiting if label.known_at > evening]
+
+
+def _flights(what: Replay) -> pd.DataFrame:
+    from flight_delays.flights import load_flights
+    from flight_delays.monitoring.scenario import apply, read_scenario
+
+    flights = load_flights()
+    return flights if what.scenario is None else apply(flights, read_scenario(what.scenario))
+
+
+def _changes(what: Replay) -> dict[str, Any]:
+    changes = dict(what.changes)
+    if what.scenario is not None:
+        changes["data.scenario"] = str(what.scenario.resolve())
+    return changes
+
+
+def _first_bundle(what: Replay, flights: pd.DataFrame) -> Path:
+    from functools import partial
+
+    from flight_delays.evaluation import validate_forward
+    from flight_delays.export import export_bundle
+    from flight_delays.pipeline.config import read_config
+    from flight_delays.training import fit
+
+    window = _between(flights, what.trained_from or date.min, what.trained_through)
+    config = read_config(what.project, _changes(what)).model
+    train = partial(fit, max_iter=config.max_iter, max_leaf_nodes=config.max_leaf_nodes)
+    return export_bundle(
+        train(window),
+        window,
+        validate_forward(window, train=train),
+        what.folder / "models",
+        threshold=config.threshold,
+    )
+
+
+def _between(flights: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
+    days = flights["departure"].dt.date
+    return flights[(days >= first) & (days <= last)]
+
+
+def _as_json(columns: Columns) -> dict[str, list[Any]]:
+    """Columns as JSON can hold them; what is missing becomes None."""
+    return {
+        name: [None if value != value else value for value in values.tolist()]
+        for name, values in columns.items()
+    }
+
+
+def _month(
+    first: date, flights: pd.DataFrame, turn: Turn, served: NDArray[np.float64], frozen: Bundle
+) -> Month:
+    from flight_delays.evaluation import score
+    from flight_delays.flights import columns_of
+
+    late = flights["late"]
+    own, other = score(late, served), score(late, frozen.predict(columns_of(flights)))
+    return Month(
+        first, len(flights), turn, own.roc_auc, own.log_loss, other.roc_auc, other.log_loss
+    )
+
+
+HEAD = ("month", "AUC", "frozen", "decided", "seen, and why", "done", "champion after")
+
+
+def table(rows: list[Month], width: int = 70) -> str:
+    """The months as text; AUC is that of the predictions served, `frozen` of the first model."""
+    lines: list[tuple[str, ...]] = [HEAD]
+    for row in rows:
+        turn = row.turn
+        why = textwrap.wrap(seen(turn), width) or [""]
+        done = turn.outcome.done if turn.outcome else ""
+        champion = (turn.outcome.champion if turn.outcome else "") or ""
+        scores = f"{row.roc_auc:.3f}", f"{row.frozen_roc_auc:.3f}"
+        lines.append((f"{row.first:%Y-%m}", *scores, turn.action, why[0], done, champion))
+        lines += [("", "", "", "", more, "", "") for more in why[1:]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def seen(turn: Turn) -> str:
+    """What a turn saw and why it decided so, in one sentence or two."""
+    return "; ".join(turn.reasons[:2])
