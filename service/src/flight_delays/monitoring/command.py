@@ -14,12 +14,13 @@ Setting = Callable[[str], tuple[str, Any]]
 
 def add_commands(parser: argparse.ArgumentParser, day: Day, setting: Setting) -> None:
     """Add the sub-commands."""
-    from flight_delays.monitoring.labels import add_labels
     from flight_delays.monitoring.loop_command import add_replay, add_turn
+    from flight_delays.monitoring.report_command import add_labels, add_report
     from flight_delays.monitoring.watch_command import add_watch
 
     parsers = parser.add_subparsers(required=True, metavar="COMMAND")
     add_labels(parsers)
+    add_report(parsers)
     add_watch(parsers)
     add_turn(parsers, day, setting)
     add_replay(parsers, day, setting)

@@ -72,7 +72,7 @@ class Limit:
     high: float
 
     def holds(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        return bool(self.low <= value <= self.high)
 
     def distance(self, value: float) -> float:
         """How far out it lies: 0 as expected, 1 at the limit on its side."""
@@ -152,7 +152,7 @@ def limits(reference: Outcomes, days: int, alarm_share: float) -> dict[str, Limi
     slices = slice_statistics(reference, large)
     drawn = draw_windows(len(reference), days)
     # The window scatters around a mean that the reference knows from finitely many days.
-    wider = np.sqrt(1 + days / len(reference))
+    wider = float(np.sqrt(1 + days / len(reference)))
     share = min(alarm_share, 1.0) / (2 if slices else 1)
     result = {}
     for name, statistic in (figures | slices).items():

@@ -10,7 +10,6 @@ Needs the standard library and NumPy only.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sqlite3
@@ -236,33 +235,6 @@ def read_labels(path: Path) -> Iterator[Label]:
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{path}: line {reader.line_num}: no label: {error}") from None
-
-
-def add_labels(parsers: argparse._SubParsersAction) -> None:
-    """Add the sub-command `labels`."""
-    parser = parsers.add_parser(
-        "labels",
-        help="put labels that arrived into the store",
-        description="Put labels from CSV files (request_id, row, late, known_at) into the store. "
-        "The same file twice changes nothing.",
-    )
-    parser.add_argument("files", nargs="+", type=Path, metavar="CSV")
-    parser.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the store")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="count those it does not know")
-    parser.set_defaults(run=_labels)
-
-
-def _labels(options: argparse.Namespace) -> None:
-    with LabelStore(options.labels) as store:
-        for path in options.files:
-            print(f"{path.name}: {store.add(read_labels(path)):,} labels")
-        counts = store.counts()
-        print(
-            f"{counts.flights:,} flights have a label; of {counts.received:,} labels "
-            f"{counts.doubled:,} came again, {counts.contradicted:,} contradicted another"
-        )
-        if options.log is not None:
-            print(f"{store.waiting(options.log):,} wait for a request that the log does not know")
 
 
 def _open(path: Path) -> sqlite3.Connection:

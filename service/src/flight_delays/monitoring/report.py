@@ -33,8 +33,8 @@ def write_report(
 ) -> Path:
     """Write the report of a window against the sample of the reference.
 
-    Of a longer window `ROWS` flights are drawn: Evidently keeps every point in memory. Scores are in
-    it where the window has labels of both kinds.
+    Of a longer window `ROWS` flights are drawn: Evidently keeps every point in memory. It has scores
+    where the window has labels of both kinds.
 
     Args:
         path: the HTML file, about 5 MB.

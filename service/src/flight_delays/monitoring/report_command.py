@@ -1,4 +1,4 @@
-"""`monitoring report`: what is known about some days, as text, and as Evidently's HTML."""
+"""`monitoring labels` puts labels into their store, `monitoring report` tells what is known."""
 
 from __future__ import annotations
 
@@ -8,6 +8,35 @@ from datetime import date
 from pathlib import Path
 
 # What runs is imported where it runs: the parser must not load pandas.
+
+
+def add_labels(parsers: argparse._SubParsersAction) -> None:
+    """Add the sub-command `labels`."""
+    parser = parsers.add_parser(
+        "labels",
+        help="put labels that arrived into the store",
+        description="Put labels from CSV files (request_id, row, late, known_at) into the store. "
+        "The same file twice changes nothing.",
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="CSV")
+    parser.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the store")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="count those it does not know")
+    parser.set_defaults(run=_labels)
+
+
+def _labels(options: argparse.Namespace) -> None:
+    from flight_delays.monitoring.labels import LabelStore, read_labels
+
+    with LabelStore(options.labels) as store:
+        for path in options.files:
+            print(f"{path.name}: {store.add(read_labels(path)):,} labels")
+        counts = store.counts()
+        print(
+            f"{counts.flights:,} flights have a label; of {counts.received:,} labels "
+            f"{counts.doubled:,} came again, {counts.contradicted:,} contradicted another"
+        )
+        if options.log is not None:
+            print(f"{store.waiting(options.log):,} wait for a request that the log does not know")
 
 
 def add_report(parsers: argparse._SubParsersAction) -> None:
