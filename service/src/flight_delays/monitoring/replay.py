@@ -52,7 +52,7 @@ class Replay:
     """What is replayed.
 
     Attributes:
-        folder: for everything that is made; empty or not there.
+        folder: for everything that is made; empty or not there, or with the first bundle in models/.
         project: the folder with pipeline.toml.
         first, last: days.
         trained_through: last day of the first model's training data.
@@ -229,6 +229,8 @@ def _first_bundle(what: Replay, flights: pd.DataFrame) -> Path:
     from flight_delays.pipeline.config import read_config
     from flight_delays.training import fit
 
+    for given in (what.folder / "models").glob("*/bundle.json"):
+        return given.parent
     window = _between(flights, what.trained_from or date.min, what.trained_through)
     config = read_config(what.project, _changes(what)).model
     train = partial(fit, max_iter=config.max_iter, max_leaf_nodes=config.max_leaf_nodes)
