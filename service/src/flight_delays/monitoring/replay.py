@@ -52,7 +52,7 @@ class Replay:
     """What is replayed.
 
     Attributes:
-        folder: for everything that is made; empty or not there, or with the first bundle in models/.
+        folder: for everything that is made; not there, empty, or with a first bundle in models/.
         project: the folder with pipeline.toml.
         first, last: days.
         trained_through: last day of the first model's training data.
