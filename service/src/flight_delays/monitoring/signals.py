@@ -26,6 +26,9 @@ FAULT_LENGTHS = (1, 3)
 """Days of the windows that faults are judged on. Three find a fault of few flights a day, and on
 one calm day, with few flights, an airport's temperature may well keep a single value."""
 
+FAULT_KINDS = ("missing", "strange", "new", "distinct")
+"""Of single features; `repeated` is a fault of whole rows."""
+
 Table = NDArray[np.float64]
 """Shape (windows, checks)."""
 
@@ -78,35 +81,33 @@ def quality_signals(summary: Summary, bins: Bins, length: int = 1) -> dict[str, 
         over the days. And of shape (days, 1): `repeated`.
     """
     daily = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)
-    rows = _ending(daily, length)
-    shape = (len(summary), len(NAMES))
-    found = {name: np.full(shape, np.nan) for name in ("missing", "strange", "new", "distinct")}
-    for column, name in enumerate(NAMES):
+    rows = _ending(daily[:, None], length)
+    none = np.full(len(summary), np.nan)
+    columns: dict[str, list[NDArray[Any]]] = {kind: [] for kind in FAULT_KINDS}
+    for name in NAMES:
         scale, counts = bins[name], summary.counts[name]
-        found["missing"][:, column] = _ending(counts[:, scale.missing], length) / rows
-        strange = counts[:, list(scale.strange)].sum(axis=1)
-        found["strange"][:, column] = _ending(strange, length) / rows
-        if name in summary.new:
-            found["new"][:, column] = _ending(summary.new[name], length) / rows
-            distinct = summary.distinct[name]
-            told = np.where((distinct == UNTOLD) | np.isnan(daily), np.nan, distinct)
-            found["distinct"][:, column] = _ending(told, length)
-    found["repeated"] = (_ending(summary.repeated, length) / rows)[:, None]
-    return found
+        columns["missing"].append(counts[:, scale.missing])
+        columns["strange"].append(counts[:, list(scale.strange)].sum(axis=1))
+        columns["new"].append(summary.new.get(name, none))
+        distinct = summary.distinct.get(name, none)
+        told = (distinct != UNTOLD) & (summary.rows >= FEWEST_ROWS)
+        columns["distinct"].append(np.where(told, distinct, np.nan))
+    sums = {kind: _ending(np.stack(values, axis=1), length) for kind, values in columns.items()}
+    found = {kind: table if kind == "distinct" else table / rows for kind, table in sums.items()}
+    return found | {"repeated": _ending(summary.repeated[:, None], length) / rows}
 
 
 def shares_of(counts: Counts, summary: Summary, length: int) -> Table:
     """The same as shares of flights, for counts by day of some features; shape (days, features)."""
-    rows = _ending(np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan), length)
-    table = np.full((len(summary), len(NAMES)), np.nan)
-    for name, values in counts.items():
-        table[:, NAMES.index(name)] = _ending(values, length) / rows
-    return table
+    rows = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)[:, None]
+    none = np.full(len(summary), np.nan)
+    table = np.stack([counts.get(name, none) for name in NAMES], axis=1)
+    return _ending(table, length) / _ending(rows, length)
 
 
 def _ending(values: NDArray[Any], length: int) -> NDArray[np.float64]:
-    """Sums over the days that end on each day, NaN for the first ones."""
-    result = np.full(len(values), np.nan)
+    """Sums over the days that end on each day, NaN for the first ones; shape (days, columns)."""
+    result = np.full(values.shape, np.nan)
     result[length - 1 :] = trailing(values, length)
     return result
 

@@ -32,9 +32,11 @@ from flight_delays.monitoring.signals import (
     FAULT_LENGTHS,
     LENGTHS,
     Table,
+    psi_table,
     psi_without,
     quality_signals,
     shares_of,
+    trailing,
 )
 from flight_delays.monitoring.summary import Days, Summary
 
@@ -43,7 +45,7 @@ RATE = 1.0
 
 DAYS_A_YEAR = 365
 BLOCK_DAYS = 28
-FEWEST_DAYS = 2 * BLOCK_DAYS
+FEWEST_DAYS = 4 * BLOCK_DAYS
 DRIFT_SHARE = 0.5
 """Of the false alarms what drift may use. The rest is for decay; the faults use next to none."""
 
@@ -51,6 +53,7 @@ FAULT_MARGIN = {1: 0.1, 3: 0.05}
 """Length of a window in days to the share by which a fault is beyond the worst window; by as much
 as that is beyond the mean if that is more."""
 
+NEW_FACTOR = 4  # a new unit makes nearly all values new ones, rare weather some of them
 HELD_OUT_DAYS = 14
 ROWS_FACTOR = 1.25
 STILL = 0.6  # of the fewest different values of a reading in the reference
@@ -97,6 +100,23 @@ class Thresholds:
     def scores(self, psi_values: Table, length: int) -> Table:
         """How far beyond the usual largest value of four weeks a check is; 0 is usual."""
         return (np.sqrt(psi_values) - self.location[length]) / self.scale[length]
+
+    def daily_scores(self, summary: Summary, expected: Counts) -> Table:
+        """The scores of the windows that end on each day, the largest of all lengths.
+
+        Args:
+            expected: counts of the reference, from `Summary.total`.
+
+        Returns:
+            Shape (days, checks); -inf where there are too few days before.
+        """
+        result = np.full((len(summary), len(CHECKED)), -np.inf)
+        for length in self.location:
+            windows = {name: trailing(counts, length) for name, counts in summary.counts.items()}
+            if len(summary) >= length:
+                scores = self.scores(psi_table(windows, expected), length)
+                result[length - 1 :] = np.maximum(result[length - 1 :], scores)
+        return result
 
     def to_json(self) -> dict[str, Any]:
         """Return what `json.dumps` takes."""
@@ -152,7 +172,7 @@ def learn_thresholds(
     for length in LENGTHS:
         root = np.sqrt(psi_without(summary, length))
         location[length], scale[length] = fit_gumbel(root)
-        scores = ((root - location[length]) / scale[length]).max(axis=1)
+        scores = held_out_scores(root).max(axis=1)
         parts.append(np.concatenate([np.full(length - 1, -np.inf), scores]))
     score = score_for(np.max(parts, axis=0), rate * DRIFT_SHARE)
     faults = {length: _fault_limits(summary, bins, novelty, length) for length in FAULT_LENGTHS}
@@ -160,18 +180,39 @@ def learn_thresholds(
     return Thresholds(rate, score, location, scale, faults, rows)
 
 
-def fit_gumbel(values: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_gumbel(
+    values: Table, least: float = LEAST_SCALE
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Location and scale of the largest value in four weeks, by the method of moments.
 
     Args:
         values: shape (windows, checks), one window a day.
+        least: the smallest scale.
 
     Returns:
         Two arrays of shape (checks,).
     """
     blocks = np.lib.stride_tricks.sliding_window_view(values, BLOCK_DAYS, axis=0).max(axis=-1)
-    scale = np.maximum(blocks.std(axis=0) * np.sqrt(6) / np.pi, LEAST_SCALE)
+    scale = np.maximum(blocks.std(axis=0) * np.sqrt(6) / np.pi, least)
     return blocks.mean(axis=0) - EULER * scale, scale
+
+
+def held_out_scores(values: Table, least: float = LEAST_SCALE) -> Table:
+    """The scores of each fortnight's windows by what the windows far from it say is usual.
+
+    A window scored by figures that it helped to make looks more usual than a new one will.
+
+    Args:
+        values: shape (windows, checks), one window a day.
+    """
+    scores = np.empty_like(values)
+    at = np.arange(len(values))
+    for start in range(0, len(values), HELD_OUT_DAYS):
+        own = (at >= start) & (at < start + HELD_OUT_DAYS)
+        near = (at >= start - HELD_OUT_DAYS) & (at < start + 2 * HELD_OUT_DAYS)
+        location, scale = fit_gumbel(values[~near], least)
+        scores[own] = (values[own] - location) / scale
+    return scores
 
 
 def score_for(daily: NDArray[np.float64], rate: float) -> float:
@@ -248,11 +289,12 @@ def _fault_limits(
     limits = {}
     for kind in ("missing", "strange", "new", "repeated"):
         known = found[kind]
+        margin = FAULT_MARGIN[length] * (NEW_FACTOR if kind == "new" else 1)
         if novelty and kind in novelty:
             known = np.fmax(known, shares_of(novelty[kind], summary, length))
         worst, mean = _largest(known), np.nan_to_num(known).mean(axis=0)
-        margin = np.maximum(FAULT_MARGIN[length], worst - mean)
-        limits[kind] = np.minimum(worst + margin, (1 + worst) / 2)
+        beyond = worst + np.maximum(margin, worst - mean)
+        limits[kind] = np.minimum(beyond, (1 + worst) / 2)
     fewest = np.floor(-_largest(-found["distinct"]) * STILL)
     limits["distinct"] = np.where(fewest > length, fewest, np.nan)  # one a day stands still
     return limits
