@@ -34,8 +34,11 @@ from flight_delays.monitoring.outcomes import Outcomes
 from flight_delays.monitoring.quality import quality
 from flight_delays.monitoring.reference import Reference
 from flight_delays.monitoring.scan import scan
+from flight_delays.monitoring.slices import slices_of
 from flight_delays.monitoring.summary import Summariser, Summary
+from flight_delays.monitoring.window import Codes
 from flight_delays.pipeline.findings import Findings
+from flight_delays.prediction_log import read_vocabularies
 
 DAYS = 28
 FAULT_DAYS = 7
@@ -107,7 +110,7 @@ class Watch:
         labels = _signature(self._labels) if self._labels else ()
         self.rows_read += summariser.read(self._log, self._oldest(now), time_of=self._time_of)
         today = self._today(summariser, now)
-        judged = (reference, summariser.last_id, labels, today)
+        judged = (self._reference_seen, summariser.last_id, labels, today)
         if self.snapshot is not None and judged == self._judged:
             return replace(self.snapshot, at=now)
         window = _trailing(summariser.summary(), today, self._days)
@@ -143,7 +146,7 @@ class Watch:
 
     def _judge(self, reference: Reference, window: Summary, today: date, now: float) -> Snapshot:
         first, last = window.days[0].astype(object), window.days[-1].astype(object)
-        outcomes = self._outcomes(first, last, today)
+        outcomes = self._outcomes(reference, first, last, today)
         faults = quality(reference, _trailing(window, today, FAULT_DAYS))
         drifts, decays = drift(reference, window), None
         if outcomes is not None:
@@ -160,19 +163,23 @@ class Watch:
             decays,
         )
 
-    def _outcomes(self, first: date, last: date, today: date) -> Outcomes | None:
+    def _outcomes(
+        self, reference: Reference, first: date, last: date, today: date
+    ) -> Outcomes | None:
         """Count predictions and labels of some days, a part of the log at a time."""
         if self._labels is None or not self._labels.is_file():
             return None
         since = until = None
         if self._time_of is by_clock:
             since, until = _seconds(first), _seconds(last + timedelta(days=1))
+        vocabulary = reference.bins.vocabulary
         total = Outcomes.none()
         with LabelStore(self._labels) as store:
             for part in scan(self._log, since=since, until=until):
-                day = day_of(self._time_of(part.chunk))
-                late = store.join(part.chunk, today)
-                total = total + Outcomes.count(day, part.chunk.probabilities, late)
+                codes = Codes(read_vocabularies(self._log), vocabulary)
+                slices = slices_of(codes.recode(part.chunk), vocabulary)
+                day, late = day_of(self._time_of(part.chunk)), store.join(part.chunk, today)
+                total = total + Outcomes.count(day, part.chunk.probabilities, late, slices)
         return total.between(first, last)
 
 
