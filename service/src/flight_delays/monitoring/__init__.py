@@ -1,0 +1,1 @@
+"""What looks after a model in service: quality, drift, decay, the watch, the loop."""
