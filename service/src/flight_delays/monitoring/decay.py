@@ -94,10 +94,7 @@ def decay(
         None when too few days or late flights have their labels: no judgement is better than one
         on the flights whose labels came first.
     """
-    outcomes = window.outcomes()
-    return decay_of(
-        reference.outcomes, outcomes.of(complete_days(outcomes, window.as_of)), alarms_a_year
-    )
+    return decay_of(reference.outcomes, complete(window).outcomes(), alarms_a_year)
 
 
 def decay_of(
@@ -133,10 +130,17 @@ def measure(
         return None
     looks = 365 / days if looks_a_year is None else looks_a_year
     bounds = limits(reference, days, alarms_a_year / looks)
-    found = statistics(outcomes, calibration_of(reference)) | slice_statistics(outcomes, bounds)
+    values = _values(outcomes, calibration_of(reference), bounds)
+    return {name: (value, bounds[name]) for name, value in values.items()}
+
+
+def _values(
+    outcomes: Outcomes, calibration: Calibration, bounds: dict[str, Limit]
+) -> dict[str, float]:
+    """The figures that have a limit; a slice without flights has no value."""
+    found = statistics(outcomes, calibration) | slice_statistics(outcomes, bounds)
     values = {name: float(statistic(outcomes.once)[0]) for name, statistic in found.items()}
-    # A slice without flights has no value.
-    return {name: (value, bounds[name]) for name, value in values.items() if np.isfinite(value)}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def limits(reference: Outcomes, days: int, alarm_share: float) -> dict[str, Limit]:
@@ -151,18 +155,19 @@ def limits(reference: Outcomes, days: int, alarm_share: float) -> dict[str, Limi
     ]
     slices = slice_statistics(reference, large)
     drawn = draw_windows(len(reference), days)
-    # The window scatters around a mean that the reference knows from finitely many days.
-    wider = float(np.sqrt(1 + days / len(reference)))
+    # The window scatters around a mean that the reference knows from a few blocks of days only, and
+    # so does the spread itself: Student's t, and n - 1 for n, as in `bootstrap.widened`.
+    blocks = max(len(reference) // BLOCK_DAYS, 2)
+    wider = float(np.sqrt((1 + days / len(reference)) * blocks / (blocks - 1)))
     share = min(alarm_share, 1.0) / (2 if slices else 1)
     result = {}
     for name, statistic in (figures | slices).items():
         alpha = share / len(figures if name in figures else slices)
         sides = 1 if name in (AUC, LOSS) else 2
         expected = float(statistic(reference.once)[0])
-        spread = float(np.nanstd(statistic(drawn))) * wider
-        reach = spread * t_quantile(1 - alpha / sides, max(len(reference) // 7, 2))
-        low = -np.inf if name == LOSS else expected - reach
-        high = np.inf if name == AUC else expected + reach
+        below, above = _reach(statistic(drawn), t_quantile(1 - alpha / sides, blocks))
+        low = -np.inf if name == LOSS else expected - wider * below
+        high = np.inf if name == AUC else expected + wider * above
         result[name] = Limit(expected, low, high)
     return result
 
@@ -225,6 +230,78 @@ def complete_days(outcomes: Outcomes, as_of: date) -> NDArray[np.bool_]:
     good = (share >= COMPLETE) | settled
     through = len(good) if good.all() else int(np.argmin(good))
     return (np.arange(len(good)) < through) & (share >= MIN_SHARE)
+
+
+def complete(window: Window) -> Window:
+    """The flights of the days that `complete_days` marks."""
+    outcomes = window.outcomes()
+    days = outcomes.days[complete_days(outcomes, window.as_of)]
+    return window.of(np.isin(window.day, days))
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """What `false_alarms` measured: `alarms` in `years` of windows in which nothing had changed."""
+
+    alarms: int
+    years: float
+
+    @property
+    def a_year(self) -> float:
+        return self.alarms / self.years
+
+
+def false_alarms(
+    pool: Outcomes,
+    years: int,
+    days: int = 28,
+    reference_days: int = 182,
+    alarms_a_year: float = ALARMS_A_YEAR,
+    block: int = BLOCK_DAYS,
+    seed: int = 0,
+) -> FalseAlarms:
+    """Count how often `decay_of` fails where nothing can have changed.
+
+    For each year a reference and windows one after another are drawn from the same days, in
+    blocks that follow one another, so both have the pool's weather and weekdays and neither has
+    an order in time.
+
+    Args:
+        pool: daily counts, all labelled.
+        days: of a window.
+    """
+    rng = np.random.default_rng(seed)
+    windows = 365 // days
+    alarms = 0
+    for _ in range(years):
+        reference = pool.of(_draw_days(rng, len(pool), reference_days, block))
+        bounds = limits(reference, days, alarms_a_year * days / 365)
+        calibration = calibration_of(reference)
+        for _ in range(windows):
+            window = pool.of(_draw_days(rng, len(pool), days, block))
+            values = _values(window, calibration, bounds)
+            alarms += any(not bounds[name].holds(value) for name, value in values.items())
+    return FalseAlarms(alarms, years * windows * days / 365)
+
+
+def _draw_days(rng: np.random.Generator, count: int, days: int, block: int) -> NDArray[np.intp]:
+    start = rng.integers(count, size=(-(-days // block), 1))
+    return ((start + np.arange(block)) % count).ravel()[:days]
+
+
+def _reach(values: NDArray[np.float64], deviations: float) -> tuple[float, float]:
+    """How far below and above its mean a figure goes; farther on the side with the longer tail.
+
+    A week of storms has a log loss far above the usual one, and none lies as far below: the
+    quantile is moved by the skewness (Cornish and Fisher 1938), only ever outwards.
+    """
+    values = values[np.isfinite(values)]
+    spread = float(values.std())
+    if spread == 0:
+        return 0.0, 0.0
+    skewness = float((((values - values.mean()) / spread) ** 3).mean())
+    move = skewness * (deviations**2 - 1) / 6
+    return spread * (deviations + max(-move, 0.0)), spread * (deviations + max(move, 0.0))
 
 
 def t_quantile(level: float, size: int) -> float:

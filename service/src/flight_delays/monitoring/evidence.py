@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flight_delays.monitoring.clock import TimeOf, by_clock
-from flight_delays.monitoring.decay import complete_days, decay_of
+from flight_delays.monitoring.decay import complete, complete_days, decay_of
 from flight_delays.monitoring.detectors import BEFORE_DAYS, change_of
 from flight_delays.monitoring.drift import drift
 from flight_delays.monitoring.estimate import calibration_of, estimate
@@ -141,9 +141,7 @@ def _figures(reference: Reference, window: Window, complete: int) -> dict[str, f
 
 def _realized(window: Window) -> dict[str, float]:
     """Scores of the days whose labels are complete enough; without both kinds of flights none."""
-    outcomes = window.outcomes()
-    days = outcomes.days[complete_days(outcomes, window.as_of)]
-    window = window.of(np.isin(window.day, days))
+    window = complete(window)
     late = window.late[window.known] == 1
     if not late.any() or late.all():
         return {}

@@ -82,12 +82,14 @@ def _report(options: argparse.Namespace) -> None:
 
 def _more(reference, of, html: Path | None) -> None:
     """The scores, where there are labels of both kinds, and the HTML."""
+    from flight_delays.monitoring.decay import complete
     from flight_delays.monitoring.performance import performance
     from flight_delays.monitoring.report import write_report
     from flight_delays.monitoring.window import read_window
 
     window = read_window(*of, vocabulary=reference.bins.vocabulary)
-    if 0 < (window.late == 1).sum() < window.known.sum():
-        print(f"\n{performance(window).to_table()}")
+    judged = complete(window)
+    if 0 < (judged.late == 1).sum() < judged.known.sum():
+        print(f"\n{performance(judged).to_table()}")
     if html is not None:
         print(f"\n{write_report(reference, window, html)}")
