@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -51,9 +51,6 @@ REFUSED = {
     "deploy": "rolled back",
 }
 REPORTS = {"train": "data_tests.json", "validate": VERDICT_FILE, "deploy": "deploy.json"}
-
-Gather = Callable[..., "Evidence"]
-"""`evidence.gather`, or what a test puts in its place."""
 
 
 class LoopBusy(OSError):
@@ -91,11 +88,10 @@ class LoopPlace:
 class Loop:
     """The loop on one service."""
 
-    def __init__(self, place: LoopPlace, gather: Gather | None = None) -> None:
+    def __init__(self, place: LoopPlace) -> None:
         self.place = place
         self.folder = place.folder.resolve()
         self.journal = Journal(self.folder / "turns")
-        self._gather = gather
 
     def turn(self, first: date, last: date, as_of: date, alerts: Iterable[str] = ()) -> Turn:
         """Look at the days from `first` to `last` with the labels known on `as_of`, and act.
@@ -113,7 +109,9 @@ class Loop:
             if deployed is not None:
                 first = max(first, deployed.as_of + timedelta(days=1))
             version = self._version_in_service(last)
-            evidence = self._look(version, first, last, as_of)
+            if version is None:
+                raise LoopFailed("the service has no champion, so there is nothing to look at")
+            evidence = self.look(version, first, last, as_of)
             digest = digest_of([evidence.to_json(), version, asdict(self.place.policy)])
             if (answered := self.journal.find(digest)) is not None:
                 return answered
@@ -134,7 +132,8 @@ class Loop:
         """The reference of a version, made at the first time it is asked for."""
         path = self.folder / "references" / f"{version}.json"
         if path.is_file():
-            return Reference.read(path)
+            with contextlib.suppress(ValueError):  # of another release: it is made again
+                return Reference.read(path)
         from flight_delays.bundle import load_bundle
         from flight_delays.training import fit
 
@@ -155,24 +154,23 @@ class Loop:
         """Say what was changed on purpose in the flights, a line each."""
         return told(self._pipeline_place(None))
 
-    def _look(self, version: str | None, first: date, last: date, as_of: date) -> Evidence:
+    def look(self, version: str, first: date, last: date, as_of: date) -> Evidence:
+        """Gather the evidence on a version's predictions."""
+        from flight_delays.monitoring.evidence import gather
         from flight_delays.monitoring.labels import LabelStore
 
-        gather = self._gather
-        if gather is None:
-            from flight_delays.monitoring.evidence import gather
-        if version is None:
-            raise LoopFailed("the service has no champion, so there is nothing to look at")
+        log, time_of = self.place.state / LOG_FILE, self.place.time_of
         with LabelStore(self.place.labels) as labels:
-            return gather(
-                self.reference(version),
-                self.place.state / LOG_FILE,
-                labels,
-                first,
-                last,
-                as_of,
-                self.place.time_of,
-            )
+            return gather(self.reference(version), log, labels, first, last, as_of, time_of)
+
+    def faulty_days(self, version: str, first: date, last: date) -> list[date]:
+        """The days with a fault in the data; empty if it shows on no single one."""
+        from flight_delays.monitoring.quality import faulty_days
+        from flight_delays.monitoring.summary import summarise
+
+        reference, log = self.reference(version), self.place.state / LOG_FILE
+        window = summarise(log, reference.bins, first, last, self.place.time_of)
+        return faulty_days(reference, window)
 
     def _as_turn(
         self,
@@ -183,7 +181,10 @@ class Loop:
         alerts: tuple[str, ...],
     ) -> Turn:
         failed = Findings([*evidence.quality, *evidence.drift, *(evidence.decay or ())]).failed
-        faulty = self._faulty_days(evidence, version) if decision.action == "quarantine" else ()
+        faulty: list[date] = []
+        if decision.action == "quarantine":
+            faulty = self.faulty_days(version, evidence.first, evidence.last)
+            faulty = faulty or days_of(evidence.first, evidence.last)
         return Turn(
             number=len(self.journal.turns()) + 1,
             first=evidence.first,
@@ -197,21 +198,10 @@ class Loop:
             reasons=decision.reasons,
             train_from=decision.train_from,
             change=decision.change,
-            quarantined=faulty,
+            quarantined=tuple(faulty),
             injected=tuple(self.injected()),
             alerts=alerts,
         )
-
-    def _faulty_days(self, evidence: Evidence, version: str) -> tuple[date, ...]:
-        """The days of the fault; all of the window if it shows on no single one."""
-        from flight_delays.monitoring.quality import faulty_days
-        from flight_delays.monitoring.summary import summarise
-
-        reference, first, last = self.reference(version), evidence.first, evidence.last
-        log = self.place.state / LOG_FILE
-        window = summarise(log, reference.bins, first, last, self.place.time_of)
-        every = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(faulty_days(reference, window) or every)
 
     def _finish_the_last_one(self) -> Turn | None:
         turn = self.journal.unfinished()
@@ -283,12 +273,9 @@ class Loop:
         return self._champion() if replaced is None else replaced.version
 
     def _champion(self) -> str | None:
-        try:
-            with Service(Surroundings.from_environment(self.place.environment)) as service:
-                champion = service.champion()
-        except StageError as error:
-            raise LoopFailed(str(error)) from None
-        return champion.version if champion else None
+        with Service(Surroundings.from_environment(self.place.environment)) as service:
+            champion = service.champion()
+            return champion.version if champion else None
 
     def _pipeline_place(self, as_of: date | None) -> Place:
         changes = dict(self.place.changes) | {
@@ -310,6 +297,8 @@ class Loop:
             raise LoopBusy(f"another turn is running in {self.folder}") from None
         try:
             yield
+        except StageError as error:  # the service does not answer, pipeline.toml is wrong
+            raise LoopFailed("; ".join(error.reasons)) from None
         finally:
             lock.release()
 
@@ -322,6 +311,11 @@ class Loop:
             contextlib.redirect_stderr(file),
         ):
             yield
+
+
+def days_of(first: date, last: date) -> list[date]:
+    """Each day from one to another, both included."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def ranges(days: Iterable[date]) -> list[dict[str, date]]:
