@@ -22,7 +22,7 @@ SOUND, FAULTY = Findings([OK]), Findings([OK, BAD])
 AUGUST = (date(2013, 8, 1), date(2013, 8, 31), date(2013, 8, 31))
 
 
-# What the gate says has tests of its own; here it has to let pass, on few flights and a busy machine.
+# The gate has tests of its own; here it has to let pass, on few flights and a busy machine.
 LENIENT = {
     "gate.auc_minimum": 0.5,
     "gate.latency_ms": 500.0,

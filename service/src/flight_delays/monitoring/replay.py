@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.features import Columns
+from flight_delays.metadata import Scores
 from flight_delays.monitoring.clock import Times, by_request_id
 from flight_delays.monitoring.decide import Policy
 from flight_delays.monitoring.journal import Turn
@@ -34,16 +36,18 @@ from flight_delays.monitoring.labels import Label, LabelStore
 from flight_delays.monitoring.loop import LOG_FILE, Loop, LoopPlace
 from flight_delays.monitoring.running import running_service
 from flight_delays.pipeline.client import Service
-from flight_delays.pipeline.config import KEY, URL, Surroundings
+from flight_delays.pipeline.config import KEY, URL, ModelSection, Surroundings, read_config
 from flight_delays.prediction_log import LogChunk
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.pipeline import Pipeline
 
     from flight_delays.bundle import Bundle
 
 TRAINED_THROUGH = date(2013, 6, 30)
 LOG_TIMEOUT_S, LOG_PAUSE_S = 20.0, 0.1
+ONE_DAY = timedelta(days=1)
 LANDED = timedelta(hours=20)  # of the day on which a label comes
 
 
@@ -60,6 +64,8 @@ class Replay:
         scenario: a file with changes made on purpose, None for the flights as flown.
         policy: of the loop.
         changes: settings that win over pipeline.toml.
+        beside: whether to train a model each month as well, on all flights before it, whatever
+            was seen; it is scored and never served.
     """
 
     folder: Path
@@ -71,6 +77,7 @@ class Replay:
     scenario: Path | None = None
     policy: Policy = field(default_factory=Policy)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    beside: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,17 +86,25 @@ class Month:
 
     Attributes:
         turn: of the loop, at its end.
-        roc_auc, log_loss: of the predictions that were served, with all labels, in hindsight.
-        frozen_roc_auc, frozen_log_loss: of the first model on the same flights.
+        served: scores of what was answered, with all labels, in hindsight.
+        frozen: of the first model on the same flights.
+        monthly: of a model trained on all flights before the month; None if it was not asked for.
     """
 
     first: date
     rows: int
     turn: Turn
-    roc_auc: float
-    log_loss: float
-    frozen_roc_auc: float
-    frozen_log_loss: float
+    served: Scores
+    frozen: Scores
+    monthly: Scores | None
+
+    @property
+    def roc_auc(self) -> float:
+        return self.served.roc_auc
+
+    @property
+    def frozen_roc_auc(self) -> float:
+        return self.frozen.roc_auc
 
 
 def replay(what: Replay) -> Iterator[Month]:
@@ -124,7 +139,9 @@ def replay(what: Replay) -> Iterator[Month]:
                 served = sender.send(month, first, last)
                 _wait_for_log(state / LOG_FILE, request_id(month["departure"].iloc[-1].date()))
                 turn = loop.turn(first, last, as_of=last)
-                yield _month(first, month, turn, served, frozen)
+                before = _between(flights, what.trained_from or date.min, first - ONE_DAY)
+                monthly = _fit(what, before) if what.beside else None
+                yield _month(first, month, turn, served, frozen, monthly)
 
 
 def months(first: date, last: date) -> Iterator[tuple[date, date]]:
@@ -222,25 +239,30 @@ def _changes(what: Replay) -> dict[str, Any]:
 
 
 def _first_bundle(what: Replay, flights: pd.DataFrame) -> Path:
-    from functools import partial
-
     from flight_delays.evaluation import validate_forward
     from flight_delays.export import export_bundle
-    from flight_delays.pipeline.config import read_config
-    from flight_delays.training import fit
 
     for given in (what.folder / "models").glob("*/bundle.json"):
         return given.parent
     window = _between(flights, what.trained_from or date.min, what.trained_through)
-    config = read_config(what.project, _changes(what)).model
-    train = partial(fit, max_iter=config.max_iter, max_leaf_nodes=config.max_leaf_nodes)
     return export_bundle(
-        train(window),
+        _fit(what, window),
         window,
-        validate_forward(window, train=train),
+        validate_forward(window, train=partial(_fit, what)),
         what.folder / "models",
-        threshold=config.threshold,
+        threshold=_model_of(what).threshold,
     )
+
+
+def _fit(what: Replay, flights: pd.DataFrame) -> Pipeline:
+    from flight_delays.training import fit
+
+    model = _model_of(what)
+    return fit(flights, max_iter=model.max_iter, max_leaf_nodes=model.max_leaf_nodes)
+
+
+def _model_of(what: Replay) -> ModelSection:
+    return read_config(what.project, _changes(what)).model
 
 
 def _between(flights: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
@@ -257,37 +279,63 @@ def _as_json(columns: Columns) -> dict[str, list[Any]]:
 
 
 def _month(
-    first: date, flights: pd.DataFrame, turn: Turn, served: NDArray[np.float64], frozen: Bundle
+    first: date,
+    flights: pd.DataFrame,
+    turn: Turn,
+    served: NDArray[np.float64],
+    frozen: Bundle,
+    monthly: Pipeline | None,
 ) -> Month:
     from flight_delays.evaluation import score
     from flight_delays.flights import columns_of
+    from flight_delays.training import predict
 
     late = flights["late"]
-    own, other = score(late, served), score(late, frozen.predict(columns_of(flights)))
     return Month(
-        first, len(flights), turn, own.roc_auc, own.log_loss, other.roc_auc, other.log_loss
+        first,
+        len(flights),
+        turn,
+        score(late, served),
+        score(late, frozen.predict(columns_of(flights))),
+        None if monthly is None else score(late, predict(monthly, flights)),
     )
 
 
-HEAD = ("month", "AUC", "frozen", "decided", "seen, and why", "done", "champion after")
+HEAD = ("month", "served", "frozen", "monthly", "decided", "why", "done", "champion after")
 
 
-def table(rows: list[Month], width: int = 70) -> str:
-    """The months as text; AUC is that of the predictions served, `frozen` of the first model."""
+def table(rows: list[Month], width: int = 72) -> str:
+    """The months as text, and below them the mean log loss a flight.
+
+    The first three figures are ROC AUC: of what was served, of the first model if it had stayed,
+    and of a model trained each month on all flights before it, whatever was seen.
+    """
     lines: list[tuple[str, ...]] = [HEAD]
     for row in rows:
-        turn = row.turn
+        turn, outcome = row.turn, row.turn.outcome
         why = textwrap.wrap(seen(turn), width) or [""]
-        done = turn.outcome.done if turn.outcome else ""
-        champion = (turn.outcome.champion if turn.outcome else "") or ""
-        scores = f"{row.roc_auc:.3f}", f"{row.frozen_roc_auc:.3f}"
+        done, champion = (outcome.done, outcome.champion or "none") if outcome else ("", "")
+        scores = [_three(s.roc_auc if s else None) for s in (row.served, row.frozen, row.monthly)]
         lines.append((f"{row.first:%Y-%m}", *scores, turn.action, why[0], done, champion))
-        lines += [("", "", "", "", more, "", "") for more in why[1:]]
+        lines += [("", "", "", "", "", more, "", "") for more in why[1:]]
+    losses = [_mean_loss(rows, name) for name in ("served", "frozen", "monthly")]
+    lines.append(("loss", *map(_three, losses), "", "log loss a flight, all months", "", ""))
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def _mean_loss(rows: list[Month], name: str) -> float | None:
+    scores = [getattr(row, name) for row in rows]
+    if not scores or None in scores:
+        return None
+    return sum(s.log_loss * s.rows for s in scores) / sum(s.rows for s in scores)
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def seen(turn: Turn) -> str:
