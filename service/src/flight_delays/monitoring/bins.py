@@ -103,6 +103,10 @@ class Scale:
         at[new] = size
         return at
 
+    def within(self, column: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which values lie between the smallest and the largest one of the reference."""
+        return (column >= self.values[0]) & (column <= self.values[-1])
+
     def to_json(self) -> dict[str, Any]:
         """Return what `json.dumps` takes."""
         return {

@@ -26,7 +26,7 @@ from flight_delays.monitoring.bins import CHECKED
 from flight_delays.monitoring.decay import complete_days
 from flight_delays.monitoring.outcomes import Outcomes
 from flight_delays.monitoring.quality import faults
-from flight_delays.monitoring.signals import FAULT_LENGTHS, psi_table
+from flight_delays.monitoring.signals import FAULT_LENGTHS, ROW_FAULTS, psi_table
 from flight_delays.monitoring.slices import slices_of
 from flight_delays.monitoring.summary import Summary, summary_of
 from flight_delays.monitoring.thresholds import DRIFT_SHARE
@@ -119,7 +119,7 @@ class Monitor:
         window = sum(list(self._days)[1:], self._days[0])
         # Only windows that end today: the others were judged on their days.
         found = [
-            f"{fault.kind} {name}"
+            fault.kind if fault.kind in ROW_FAULTS else f"{fault.kind} {name}"
             for fault in faults(self.reference, window)
             for name, wrong in zip(CHECKED, fault.wrong[-1], strict=False)
             if wrong

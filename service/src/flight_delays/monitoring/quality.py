@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.features import NAMES
-from flight_delays.monitoring.signals import quality_signals
+from flight_delays.monitoring.signals import ROW_FAULTS, quality_signals
 from flight_delays.monitoring.summary import Summary
 from flight_delays.pipeline.findings import Finding, Findings
 
@@ -32,8 +32,9 @@ GROUP = "quality"
 _WHAT = {
     "missing": "missing",
     "strange": "unknown or far outside",
-    "new": "values the reference never had",
+    "new": "values within its range that the reference never had",
     "distinct": "different values at an airport",
+    "impossible": "dew point above the temperature",
     "repeated": "flights asked about twice",
 }
 _WHY = {
@@ -44,6 +45,8 @@ _WHY = {
     "with the source; do not train on these days.",
     "distinct": "The reading stands still, as a broken sensor does. Ask the source; do not train "
     "on these days.",
+    "impossible": "Air is never colder than its dew point, so one of the two arrives in another "
+    "unit or from another place. Compare with the source; do not train on these days.",
     "repeated": "Flights come twice: a client that sends again, or a join that multiplies rows. "
     "They count twice in every figure here.",
 }
@@ -133,7 +136,7 @@ def _shares(reference: Reference, window: Summary) -> Iterator[Finding]:
         worst = max(of_kind, key=lambda fault: fault.nearness)
         passed = not any(fault.wrong.any() for fault in of_kind)
         day, column = worst.worst
-        of = "" if kind == "repeated" else f"{NAMES[column]}: "
+        of = "" if kind in ROW_FAULTS else f"{NAMES[column]}: "
         text = f"{of}{_write(kind, worst.found)} {_period(window, day, worst.length)}"
         if not passed:
             text += _others(of_kind, column)

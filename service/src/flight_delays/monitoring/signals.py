@@ -27,7 +27,10 @@ FAULT_LENGTHS = (1, 3)
 one calm day, with few flights, an airport's temperature may well keep a single value."""
 
 FAULT_KINDS = ("missing", "strange", "new", "distinct")
-"""Of single features; `repeated` is a fault of whole rows."""
+"""Of single features."""
+
+ROW_FAULTS = ("impossible", "repeated")
+"""Of whole rows, in a table of one column."""
 
 Table = NDArray[np.float64]
 """Shape (windows, checks)."""
@@ -77,8 +80,8 @@ def quality_signals(summary: Summary, bins: Bins, length: int = 1) -> dict[str, 
     Returns:
         Shape (days, features), NaN where there are too few days or flights or the share has no
         meaning: `missing`; `strange`, an unknown category or a number far outside the reference;
-        `new`, numbers that the reference never had; `distinct`, see `Summary.distinct`, added up
-        over the days. And of shape (days, 1): `repeated`.
+        `new` and `distinct`, see `Summary`, the latter added up over the days. And of shape
+        (days, 1) the `ROW_FAULTS`.
     """
     daily = np.where(summary.rows >= FEWEST_ROWS, summary.rows, np.nan)
     rows = _ending(daily[:, None], length)
@@ -94,7 +97,8 @@ def quality_signals(summary: Summary, bins: Bins, length: int = 1) -> dict[str, 
         columns["distinct"].append(np.where(told, distinct, np.nan))
     sums = {kind: _ending(np.stack(values, axis=1), length) for kind, values in columns.items()}
     found = {kind: table if kind == "distinct" else table / rows for kind, table in sums.items()}
-    return found | {"repeated": _ending(summary.repeated[:, None], length) / rows}
+    whole = {kind: getattr(summary, kind)[:, None] for kind in ROW_FAULTS}
+    return found | {kind: _ending(counts, length) / rows for kind, counts in whole.items()}
 
 
 def shares_of(counts: Counts, summary: Summary, length: int) -> Table:

@@ -27,6 +27,9 @@ Days = NDArray[np.datetime64]
 """Shape (days,), datetime64[D], ascending."""
 
 UNTOLD = -1
+NEW_SLOTS = 61
+"""New values are told apart by their bits modulo this, a prime: few enough to keep, and a reading
+that stands still has one slot whatever its value."""
 FEW_READINGS = 50  # at an airport on a day
 OPEN_DAYS = 3  # so many of the newest days are kept open for rows that repeat each other
 
@@ -39,11 +42,13 @@ class Summary:
         days: those that have flights, ascending, datetime64[D].
         rows: flights a day, shape (days,).
         counts: feature name, or `prediction`, to shape (days, buckets), int64.
-        new: number feature to how many of its values the reference never had, shape (days,).
-        distinct: number feature to how many different values of the reference it took at the
-            airport where it took fewest, shape (days,); all new values count as one. Airports with
-            few readings on a day are left out, and with none left it is `UNTOLD`. The one figure
-            here that does not add up: two summaries of parts of one day give the larger.
+        new: number feature to how many of its values the reference never had, though they lie
+            within its range, shape (days,).
+        distinct: number feature to how many different values it took at the airport where it took
+            fewest, shape (days,). Airports with few readings on a day are left out, and with none
+            left it is `UNTOLD`. The one figure here that does not add up: two summaries of parts
+            of one day give the larger.
+        impossible: flights with a dew point above the temperature, shape (days,).
         repeated: flights whose features are those of an earlier flight of the day, shape (days,).
     """
 
@@ -52,6 +57,7 @@ class Summary:
     counts: Counts
     new: Counts
     distinct: Counts
+    impossible: NDArray[np.int64]
     repeated: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -74,6 +80,7 @@ class Summary:
             _each(self.counts, positions),
             _each(self.new, positions),
             _each(self.distinct, positions),
+            self.impossible[positions],
             self.repeated[positions],
         )
 
@@ -104,6 +111,7 @@ class Summary:
             {name: both("counts", name) for name in self.counts},
             {name: both("new", name) for name in self.new},
             {name: both("distinct", name) for name in self.distinct},
+            both("impossible"),
             both("repeated"),
         )
 
@@ -115,6 +123,7 @@ class Summary:
             "counts": {name: counts.tolist() for name, counts in self.counts.items()},
             "new": {name: counts.tolist() for name, counts in self.new.items()},
             "distinct": {name: counts.tolist() for name, counts in self.distinct.items()},
+            "impossible": self.impossible.tolist(),
             "repeated": self.repeated.tolist(),
         }
 
@@ -143,6 +152,7 @@ class Summary:
             {scale.name: read(f"counts {scale.name}", scale.buckets) for scale in bins.scales},
             {name: read(f"new {name}") for name in content["new"]},
             {name: read(f"distinct {name}") for name in content["distinct"]},
+            read("impossible"),
             read("repeated"),
         )
 
@@ -159,12 +169,13 @@ class Summariser:
         self.last_id = 0
         self._days: dict[int, int] = {}  # days since 1970 to the position in the arrays below
         self._rows = _Growing()
+        self._impossible = _Growing()
         self._repeated = _Growing()
         self._counts = {scale.name: _Growing(scale.buckets) for scale in bins.scales}
         self._listed = [scale for scale in bins.scales if len(scale.values)]
         origins = len(bins["origin"].names)
         self._seen = {
-            scale.name: _Growing(origins, len(scale.values) + 1, dtype=bool)
+            scale.name: _Growing(origins, len(scale.values) + NEW_SLOTS, dtype=bool)
             for scale in self._listed
         }
         self._read = {scale.name: _Growing(origins) for scale in self._listed}
@@ -219,6 +230,8 @@ class Summariser:
             growing.make_room(len(self._days))
         size = len(numbers)
         self._rows.values[at] += np.bincount(of_row, minlength=size)
+        impossible = matrix[:, _DEW_POINT] > matrix[:, _TEMPERATURE]
+        self._impossible.values[at] += np.bincount(of_row[impossible], minlength=size)
         origin = self.bins["origin"].place(matrix[:, _ORIGIN])
         origins = len(self.bins["origin"].names)
         columns = [*matrix.T, np.asarray(probabilities, np.float32)]
@@ -230,6 +243,8 @@ class Summariser:
             if len(scale.values):
                 found, there = scale.find(column), ~np.isnan(column)
                 new = (found == len(scale.values)) & there
+                found[new] += column[new].view(np.uint32) % NEW_SLOTS
+                new &= scale.within(column)
                 self._new[scale.name].values[at] += np.bincount(of_row[new], minlength=size)
                 there &= origin < origins
                 cell = of_row[there] * origins + origin[there]
@@ -253,11 +268,12 @@ class Summariser:
             {name: growing.values[:size][order] for name, growing in self._counts.items()},
             {name: growing.values[:size][order] for name, growing in self._new.items()},
             distinct,
+            self._impossible.values[:size][order],
             repeated[order],
         )
 
     def _all(self) -> Iterable[_Growing]:
-        yield from (self._rows, self._repeated)
+        yield from (self._rows, self._impossible, self._repeated)
         for group in (self._counts, self._seen, self._read, self._new):
             yield from group.values()
 
@@ -342,7 +358,9 @@ def _recoded(
     return matrix
 
 
-_ORIGIN = NAMES.index("origin")
+_ORIGIN, _TEMPERATURE, _DEW_POINT = (
+    NAMES.index(name) for name in ("origin", "temperature", "dew_point")
+)
 _MANY = np.iinfo(np.int64).max
 _FACTORS = np.random.default_rng(2013).integers(1, 2**63, len(NAMES), dtype=np.uint64) * 2 + 1
 

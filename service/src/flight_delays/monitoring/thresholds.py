@@ -31,6 +31,7 @@ from flight_delays.monitoring.bins import CHECKED, Bins, Counts, Scale, far_outs
 from flight_delays.monitoring.signals import (
     FAULT_LENGTHS,
     LENGTHS,
+    ROW_FAULTS,
     Table,
     psi_table,
     psi_without,
@@ -255,8 +256,8 @@ def novelty_of(days: Days, matrix: NDArray[np.float32], bins: Bins) -> dict[str,
         if scale.kind == "category":
             strange = alone
         else:
-            found["new"][scale.name] = np.bincount(of_row[alone], minlength=len(every))
-            strange = _outside_the_others(column, fortnight[of_row], known)
+            within, strange = _beside_the_others(column, fortnight[of_row], known)
+            found["new"][scale.name] = np.bincount(of_row[alone & within], minlength=len(every))
         found["strange"][scale.name] = np.bincount(of_row[strange], minlength=len(every))
     return found
 
@@ -268,18 +269,20 @@ def _value_of(scale: Scale, column: NDArray[np.float32]) -> NDArray[np.intp]:
     return scale.find(column) if len(scale.values) else np.zeros(len(column), np.intp)
 
 
-def _outside_the_others(
+def _beside_the_others(
     column: NDArray[np.float32], fortnight: NDArray[np.intp], known: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Which values lie far outside those of all other fortnights."""
-    outside = np.zeros(len(column), bool)
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which values lie within the range of all other fortnights, and which far outside."""
+    within, outside = np.zeros(len(column), bool), np.zeros(len(column), bool)
     for number in np.unique(fortnight):
         own = fortnight == number
         others = column[~own & known]
         if len(others):
-            low, high = far_outside(float(others.min()), float(others.max()))
+            least, most = others.min(), others.max()
+            low, high = far_outside(float(least), float(most))
+            within |= own & (column >= least) & (column <= most)
             outside |= own & ((column < low) | (column > high))
-    return outside
+    return within, outside
 
 
 def _fault_limits(
@@ -287,7 +290,7 @@ def _fault_limits(
 ) -> dict[str, NDArray[np.float64]]:
     found = quality_signals(summary, bins, length)
     limits = {}
-    for kind in ("missing", "strange", "new", "repeated"):
+    for kind in ("missing", "strange", "new", *ROW_FAULTS):
         known = found[kind]
         margin = FAULT_MARGIN[length] * (NEW_FACTOR if kind == "new" else 1)
         if novelty and kind in novelty:
