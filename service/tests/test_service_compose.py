@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,21 +10,27 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 
+from flight_delays.bundle import Bundle, load_bundle
+from flight_delays.features import FEATURES
+from flight_delays.monitoring.reference import Reference, reference_of
 from flight_delays.schemas import EXAMPLE_FLIGHT
 
 SERVICE = Path(__file__).parents[1]
 MONITORING = SERVICE / "monitoring"
-DASHBOARD = MONITORING / "grafana/dashboards/service.json"
 BASE = "python:3.11-slim"
+OURS = "api", "watch"
 WATCHERS = "prometheus", "alertmanager"
+KEY = "a-key-for-tests-only"
 PATIENCE_S = 90  # for what has no event to wait for; a test that needs all of it fails
 
 
@@ -42,13 +49,6 @@ def composition() -> dict[str, Any]:
     return yaml.safe_load((SERVICE / "compose.yaml").read_text())
 
 
-@pytest.fixture(scope="module")
-def expressions() -> list[str]:
-    """Every PromQL expression of the dashboard."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    return [target["expr"] for panel in panels for target in panel["targets"]]
-
-
 @pytest.mark.parametrize("file", ["compose.yaml", "compose.debian.yaml"])
 def test_it_follows_the_compose_specification(file: str) -> None:
     beside = Path(sys.executable).parent  # where pip puts it
@@ -62,13 +62,13 @@ def test_it_follows_the_compose_specification(file: str) -> None:
 
 
 def test_every_service_is_bounded_and_on_this_machine_only(composition: dict[str, Any]) -> None:
-    assert set(composition["services"]) == {"api", "prometheus", "alertmanager", "grafana"}
+    assert set(composition["services"]) == {*OURS, *WATCHERS, "grafana"}
     for name, service in composition["services"].items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert {"mem_limit", "cpus", "pids_limit"} <= set(service), name
         assert service["networks"] == ["watch"], name
-        assert "healthcheck" in service or name == "api", name  # which has its image's
+        assert "healthcheck" in service or name in OURS, name  # which have their image's
         assert all(port.startswith("127.0.0.1:${") for port in service["ports"]), name
         fixed_tag = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[^:]+:(?!latest)[^:]+\}", service["image"])
         assert fixed_tag, f"{name}: {service['image']}"
@@ -89,23 +89,11 @@ def test_prometheus_asks_and_tells_by_the_names_of_compose(composition: dict[str
         (MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text()
     )["datasources"][0]
     assert source["url"] == "http://prometheus:9090"
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    assert {panel["datasource"]["uid"] for panel in panels} == {source["uid"]}
-
-
-def test_rules_and_dashboard_name_metrics_that_the_service_has(
-    make_client: Callable[..., Any], two_bundles: list[Path], expressions: list[str]
-) -> None:
-    client = make_client(two_bundles[0])
-    assert client.predict({"flight": EXAMPLE_FLIGHT}).status_code == 200
-    served = set(re.findall(r"^\w+", client.request("GET", "/metrics").text, re.MULTILINE))
-    rules = yaml.safe_load((MONITORING / "rules/service.yml").read_text())["groups"]
-    asked = [*expressions, *(rule["expr"] for group in rules for rule in group["rules"])]
-    named = {
-        name for text in asked for name in re.findall(r"\b(?:flight_delays|process)_\w+", text)
-    }
-    assert len(named) > 5
-    assert named <= served
+    told = yaml.safe_load((MONITORING / "alertmanager.yml").read_text())["receivers"]
+    urls = {hook["url"] for one in told for hook in one.get("webhook_configs", ())}
+    assert urls == {"http://watch:9464/alerts"}
+    command = composition["services"]["watch"]["command"]
+    assert f"--state={composition['services']['watch']['volumes'][0].partition(':')[2]}" in command
 
 
 class Stack:
@@ -116,13 +104,14 @@ class Stack:
         self.since = str(time.time())
         self.addresses: dict[str, str] = {}
         key = folder / "key"
-        key.write_text("a-key-for-tests-only\n")
+        key.write_text(f"{KEY}\n")
         tags = {
             "API_IMAGE": f"flight-delays:test-{engine.value}",
             **{f"{n.upper()}_IMAGE": f"{n}:test-{engine.value}" for n in WATCHERS if stand_ins},
         }
-        ports = dict.fromkeys(("API_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT"), "0")
-        self.environment = os.environ | tags | ports | {"KEY_FILE": str(key)}
+        ports = dict.fromkeys((f"{n.upper()}_PORT" for n in (*OURS, *WATCHERS)), "0")
+        watch = {"WATCH_TIME": "request-id", "WATCH_EVERY": "1"}
+        self.environment = os.environ | tags | ports | watch | {"KEY_FILE": str(key)}
         files = [SERVICE / "compose.yaml"]
         files += [SERVICE / "compose.debian.yaml"] if stand_ins else []
         files += [self._labels(folder / "labels.json", stand_ins)]
@@ -133,9 +122,9 @@ class Stack:
     def _labels(self, file: Path, stand_ins: bool) -> Path:
         """Write one more file for compose, by which all that it makes can be found and removed."""
         labels = {"labels": dict([self.engine.label.split("=")])}
-        built = {"api", *(WATCHERS if stand_ins else ())}
+        built = {*OURS, *(WATCHERS if stand_ins else ())}
         services = {
-            n: labels | ({"build": labels} if n in built else {}) for n in ("api", *WATCHERS)
+            n: labels | ({"build": labels} if n in built else {}) for n in (*OURS, *WATCHERS)
         }
         volumes = dict.fromkeys(("state", *WATCHERS), labels)
         file.write_text(
@@ -156,12 +145,16 @@ class Stack:
         assert done.returncode == 0, done.stdout[-3000:]
         return done.stdout.strip()
 
-    def ask(self, service: str, port: int, path: str, **parameters: str) -> Any:
-        """What a service answers on its published port, as JSON; None where it does not answer."""
+    def url(self, service: str, port: int) -> str:
+        """Where a service is reached on its published port."""
         if service not in self.addresses:
             self.addresses[service] = self.compose("port", service, str(port))
+        return f"http://{self.addresses[service]}"
+
+    def ask(self, service: str, port: int, path: str, **parameters: str) -> Any:
+        """What a service answers on its published port, as JSON; None where it does not answer."""
         try:
-            url = f"http://{self.addresses[service]}{path}"
+            url = f"{self.url(service, port)}{path}"
             answer = httpx.get(url, params=parameters, timeout=PATIENCE_S)
         except httpx.TransportError:
             return None
@@ -203,7 +196,7 @@ def stack(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
 
 def test_docker_reads_it_as_meant(stack: Stack) -> None:
     read = json.loads(stack.compose("config", "--format", "json"))
-    for name in ("api", *WATCHERS):
+    for name in (*OURS, *WATCHERS):
         (port,) = read["services"][name]["ports"]
         assert (port["host_ip"], port["published"]) == ("127.0.0.1", "0")
     waits = read["services"]["prometheus"]["depends_on"]
@@ -230,14 +223,14 @@ def test_prometheus_starts_when_the_others_are_healthy(engine: Any, stack: Stack
 
 
 def test_the_containers_are_as_bounded_as_the_file_says(engine: Any, stack: Stack) -> None:
-    for name in ("api", *WATCHERS):
+    for name in (*OURS, *WATCHERS):
         container = engine.inspect("container", stack.compose("ps", "--quiet", name))
         host = container["HostConfig"]
         assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["Memory"] > 0, name
         assert container["Config"]["User"] not in ("", "root", "0"), name
         addresses = [one["HostIp"] for ports in host["PortBindings"].values() for one in ports]
         assert addresses == ["127.0.0.1"], name
-        assert "a-key-for-tests-only" not in json.dumps(container), name
+        assert KEY not in json.dumps(container), name
 
 
 def test_each_finds_the_other_by_name(stack: Stack) -> None:
@@ -245,6 +238,7 @@ def test_each_finds_the_other_by_name(stack: Stack) -> None:
         targets = stack.prometheus("/api/v1/targets")["activeTargets"]
         return {(t["labels"]["job"], t["health"]) for t in targets} == {
             ("flight-delays", "up"),
+            ("watch", "up"),
             ("prometheus", "up"),
             ("alertmanager", "up"),
         }
@@ -254,25 +248,94 @@ def test_each_finds_the_other_by_name(stack: Stack) -> None:
     assert known["url"].startswith("http://alertmanager:9093/")
     groups = stack.prometheus("/api/v1/rules")["groups"]
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
-    assert len(groups) == 1
+    assert {group["name"] for group in groups} == {"service", "model"}
 
 
-def test_prometheus_understands_rules_and_dashboard(
-    stack: Stack, engine: Any, expressions: list[str]
-) -> None:
-    for expression in expressions:
+def test_prometheus_understands_rules_and_dashboards(stack: Stack, engine: Any) -> None:
+    files = (MONITORING / "grafana/dashboards").glob("*.json")
+    panels = [panel for file in files for panel in json.loads(file.read_text())["panels"]]
+    for expression in (target["expr"] for panel in panels for target in panel["targets"]):
         found = stack.prometheus("/api/v1/query", query=expression)
         assert found is not None, expression
     # Its own tool, of the very version that runs, judges the files and tries the rules.
     image = engine.inspect("container", stack.compose("ps", "--quiet", "prometheus"))["Image"]
-    for words in ("check config prometheus.yml", "test rules tests/service.yml"):
-        *command, file = words.split()
+    tests = [f"tests/{file.name}" for file in (MONITORING / "tests").glob("*.yml")]
+    for words in (["check", "config", "prometheus.yml"], *(["test", "rules", t] for t in tests)):
+        *command, file = words
         said = engine.run(
             *("run", "--rm", "--label", engine.label, "--network", "none"),
             *("--entrypoint", "promtool", "--volume", f"{MONITORING}:/m:ro"),
             *(image, *command, f"/m/{file}"),
         )
         assert "SUCCESS" in said
+
+
+def test_a_fault_in_what_the_service_is_sent_reaches_the_inbox_of_the_loop(
+    stack: Stack, two_bundles: list[Path], tmp_path: Path
+) -> None:
+    assert stack.ask("watch", 9464, "/livez") == {"status": "alive", "version": None}
+    assert stack.ask("watch", 9464, "/findings") is None  # it waits for its reference
+    bundle = two_bundles[0]
+    reference = made_up_reference(load_bundle(bundle)).write(tmp_path / "reference.json")
+    stack.compose("cp", str(reference), "watch:/state/reference.json")
+    with httpx.Client(
+        base_url=stack.url("api", 8000), headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+    ) as api:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for file in bundle.iterdir():
+                archive.write(file, file.name)
+        kind = {"Content-Type": "application/zip"}
+        stored = api.put(f"/v1/models/{bundle.name}", content=packed.getvalue(), headers=kind)
+        assert stored.status_code == 201, stored.text
+        first = {"If-None-Match": "*"}
+        chosen = api.put("/v1/champion", json={"version": bundle.name}, headers=first)
+        assert chosen.status_code == 200, chosen.text
+        # A sender that stands still: two days of one flight, again and again.
+        flights = {name: [value] * 200 for name, value in EXAMPLE_FLIGHT.items()}
+        for day in ("20130701", "20130702", "20130703"):
+            headers = {"X-Request-ID": f"{day}-0600-test"}
+            answer = api.post("/v1/predictions", json={"flights": flights}, headers=headers)
+            assert answer.status_code == 200, answer.text
+    found = until(lambda: _with_rows(stack.ask("watch", 9464, "/findings")))
+    assert found["figures"]["window_rows"] == 400  # the third day may not be over
+    assert found["figures"]["quality_faults"] > 0
+
+    def taken() -> list[str]:
+        metrics = httpx.get(f"{stack.url('watch', 9464)}/metrics").text.splitlines()
+        return [line for line in metrics if line.startswith("flight_delays_alerts_total")]
+
+    until(lambda: 'flight_delays_alerts_total{status="firing"} 1.0' in taken())
+    waiting = stack.compose("exec", "watch", "ls", "/state/inbox/waiting").split()
+    (alert,) = [
+        json.loads(stack.compose("exec", "watch", "cat", f"/state/inbox/waiting/{name}"))
+        for name in waiting
+    ]
+    assert alert["labels"]["alertname"] == "DataFault"
+    assert alert["labels"]["instance"] == "watch:9464"
+
+
+def _with_rows(found: Any) -> Any:
+    return found if found and found["figures"]["window_rows"] else None
+
+
+def made_up_reference(bundle: Bundle) -> Reference:
+    """A reference of flights drawn at random, for a container that only needs one to look at."""
+    rng, days, a_day = np.random.default_rng(0), 140, 200
+    size = days * a_day
+    matrix = np.empty((size, len(FEATURES)), np.float32)
+    for column, feature in enumerate(FEATURES):
+        if feature.kind == "category":
+            matrix[:, column] = rng.integers(len(bundle.vocabulary[feature.name]), size=size)
+        else:
+            middle = (feature.minimum + feature.maximum) / 2
+            matrix[:, column] = np.round(rng.uniform(middle, feature.maximum, size))
+    probabilities = rng.uniform(0.05, 0.6, size).astype(np.float32)
+    late = rng.uniform(size=size) < probabilities
+    day = np.repeat(np.datetime64("2013-01-01") + np.arange(days), a_day)
+    return reference_of(
+        bundle.version, day, matrix, probabilities, probabilities, late, bundle.vocabulary
+    )
 
 
 def test_an_alert_reaches_alertmanager_when_the_service_is_gone(engine: Any, stack: Stack) -> None:
@@ -289,4 +352,6 @@ def test_an_alert_reaches_alertmanager_when_the_service_is_gone(engine: Any, sta
     )
     assert alert["labels"]["instance"] == "api:8000"
     assert alert["labels"]["severity"] == "page"
-    assert [receiver["name"] for receiver in alert["receivers"]] == ["people"]
+    assert [receiver["name"] for receiver in alert["receivers"]] == [
+        "people"
+    ]  # no matter of a model

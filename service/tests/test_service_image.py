@@ -187,12 +187,18 @@ def test_the_image_holds_what_the_lock_names_and_the_half_that_serves(watched: R
             "parts = [str(path) for path in pathlib.Path('/opt').iterdir()]\n"
             "compiled = len(list(pathlib.Path('/opt/app').rglob('*.pyc')))\n"
             "code = len(list(pathlib.Path('/opt/app').rglob('*.py')))\n"
+            "from flight_delays import monitoring, pipeline\n"
+            "names += [f'{package.__name__}.{one.name}' for package in (monitoring, pipeline)\n"
+            "          for one in pkgutil.iter_modules(package.__path__)]\n"
             "print(json.dumps([names, installed, sorted(parts), code, compiled]))"
         )
     )
     names, installed, parts, code, compiled = found
     assert {"app", "health", "server", "store"} <= set(names)
-    assert not {"training", "export", "flights", "pipeline"} & set(names)
+    assert not {"training", "export", "flights"} & set(names)
+    inside = {name.removeprefix("flight_delays.") for name in names}
+    assert {"monitoring.watch", "pipeline.findings"} <= inside
+    assert not {"monitoring.loop", "pipeline.stage", "pipeline.stages"} & inside
     base = {"pip", "setuptools", "wheel"}
     locked = dict(
         line.split(" ")[0].split("==")
