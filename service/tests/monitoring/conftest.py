@@ -7,9 +7,9 @@ flights one to five days later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,19 @@ def later(flights: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def logged(bundle: Bundle, later: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Logged:
     """Log and labels of July to September; nobody may change them."""
-    return make_log(tmp_path_factory.mktemp("logged"), bundle, later)
+    return log_flights(tmp_path_factory.mktemp("logged"), bundle, later)
+
+
+@pytest.fixture(scope="session")
+def make_log() -> Callable[[Path, Bundle, pd.DataFrame], Logged]:
+    """Log any flights, for tests that need other ones; see `log_flights`."""
+    return log_flights
+
+
+@pytest.fixture(scope="session")
+def days_between() -> Callable[[pd.DataFrame, date, date], pd.DataFrame]:
+    """Cut days out of a table; see `between`."""
+    return between
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ def between(flights: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     return flights[(flights["departure"] >= pd.Timestamp(first)) & (flights["departure"] < end)]
 
 
-def make_log(folder: Path, bundle: Bundle, flights: pd.DataFrame) -> Logged:
+def log_flights(folder: Path, bundle: Bundle, flights: pd.DataFrame) -> Logged:
     """Log the bundle's predictions, a request for each hour, and store the labels."""
     flights = flights.sort_values("departure", kind="stable")
     log, labels = folder / "predictions.sqlite", folder / "labels.sqlite"
@@ -84,17 +96,20 @@ def make_log(folder: Path, bundle: Bundle, flights: pd.DataFrame) -> Logged:
     probabilities = run_model(bundle.session, matrix)
     hour = flights["departure"].dt.floor("h").to_numpy()
     begins = np.flatnonzero(np.r_[True, hour[1:] != hour[:-1]])
-    with PredictionLog(log, max_pending_rows=1_000_000) as writer, LabelStore(labels) as store:
+    known: list[Label] = []
+    with PredictionLog(log, max_pending_rows=1_000_000) as writer:
         writer.know(bundle.version, bundle.vocabulary)
         for start, stop in zip(begins, [*begins[1:], len(flights)], strict=True):
             moment = pd.Timestamp(hour[start]).to_pydatetime()
             request_id = request_id_of(moment)
             writer.append(
-                request_id, moment.timestamp(), bundle.version,
+                request_id, moment.replace(tzinfo=UTC).timestamp(), bundle.version,
                 matrix[start:stop], probabilities[start:stop], None,
             )  # fmt: skip
-            store.add(labels_of(request_id, moment, flights["late"].to_numpy()[start:stop]))
+            known += labels_of(request_id, moment, flights["late"].to_numpy()[start:stop])
     assert writer.written == len(flights)
+    with LabelStore(labels) as store:
+        store.add(known)
     return Logged(log, labels, flights)
 
 

@@ -83,8 +83,8 @@ class Outcomes:
             late=table(is_late),
             punctual=table(known & ~is_late),
             waiting=table(~known),
-            predicted=np.bincount(of_row, probability * known, len(days)),
-            loss=np.bincount(of_row, loss * known, len(days)),
+            predicted=np.bincount(of_row, probability * known, len(days)).astype(float),
+            loss=np.bincount(of_row, loss * known, len(days)).astype(float),
             slices={
                 name: _daily(
                     of_row[rows & known],
