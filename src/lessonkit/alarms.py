@@ -1,4 +1,4 @@
-"""What an alarm costs: years that did not change, put together from real weeks, and how long a real change goes unseen."""
+"""What an alarm costs: years without a change, put together from real weeks, and how long a change goes unseen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DAYS_A_WEEK, DAYS_A_YEAR = 7, 365
 
 
 def weeks_again(days: int, years: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw years from a stretch of `days` days, a week at a time: what follows a stormy day is the day that followed it.
+    """Draw years from a stretch of `days` days, a week at a time, so that a storm of three days stays one.
 
     Returns
     -------
@@ -27,9 +27,7 @@ def moving_mean(values: NDArray[np.float64], days: int) -> NDArray[np.float64]:
     return (total[:, days:] - total[:, :-days]) / days
 
 
-def cost_curve(
-    calm: NDArray[np.float64], changed: NDArray[np.float64], window: int, limits: int = 80
-) -> pd.DataFrame:
+def cost_curve(calm: NDArray[np.float64], changed: NDArray[np.float64], window: int, limits: int = 80) -> pd.DataFrame:
     """For many limits: how often the alarm goes off for nothing, and how long a change goes unseen.
 
     An alarm goes off on the day on which the mean over the window first passes the limit. It is counted once, however

@@ -1,0 +1,76 @@
+"""Some months of 2013 through the running service, with the loop at work, from a model that is there already."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+import lessonkit
+from flight_delays.monitoring.replay import Month, Replay, replay
+
+SERVICE = Path(lessonkit.__file__).resolve().parents[2] / "service"
+# The pipeline's own tests of the code take longer than a lesson should; those of the features are enough here.
+TESTS = ["-q", "tests/test_service_features.py"]
+
+
+def rehearse(
+    folder: Path,
+    bundle: Path,
+    reference: Path,
+    first: date,
+    last: date,
+    scenario: str | None = None,
+    *,
+    beside: bool = False,
+) -> list[Month]:
+    """Replay the days from `first` to `last`; the loop takes a turn at the end of each month.
+
+    Parameters
+    ----------
+    folder
+        For everything that is made; a new one for each replay.
+    bundle
+        The model in service on the first day.
+    reference
+        What it is compared with, as `Reference.write` wrote it.
+    scenario
+        Name of a file in service/scenarios, without its ending; None for the flights as they flew.
+    beside
+        Whether to score a model as well that is trained each month on all flights before it, whatever was seen.
+
+    Raises
+    ------
+    flight_delays.monitoring.loop.LoopFailed
+        A turn could not be finished.
+    """
+    shutil.copytree(bundle, folder / "models" / bundle.name)
+    references = folder / "loop" / "references"
+    references.mkdir(parents=True)
+    shutil.copy(reference, references / f"{bundle.name}.json")
+    what = Replay(
+        folder=folder,
+        project=SERVICE,
+        first=first,
+        last=last,
+        scenario=SERVICE / "scenarios" / f"{scenario}.toml" if scenario else None,
+        changes={"test.arguments": TESTS},
+        beside=beside,
+    )
+    return list(replay(what))
+
+
+def told(months: Sequence[Month]) -> str:
+    """The months as text: ROC AUC of what was served and of the models beside it, what was decided and done."""
+    beside = any(month.monthly for month in months)
+    heads = ["month", "served", "frozen", *(["monthly"] if beside else []), "decided", "done", "champion"]
+    lines = []
+    for month in months:
+        outcome = month.turn.outcome
+        scores = [f"{one.roc_auc:.3f}" for one in (month.served, month.frozen, month.monthly) if one]
+        done, champion = (outcome.done, f"of {(outcome.champion or '')[:10]}") if outcome else ("", "")
+        lines.append([f"{month.first:%Y-%m}", *scores, month.turn.action, done, champion])
+    return pd.DataFrame(lines, columns=heads).to_string(index=False)
