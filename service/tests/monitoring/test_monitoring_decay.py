@@ -68,7 +68,7 @@ def test_a_change_in_one_part_is_found_and_named(usual: Outcomes) -> None:
 
 
 def test_a_small_change_in_one_part_is_found_by_the_slices_before_the_whole(usual) -> None:
-    failed = decay_of(usual, year_of(28, seed=1, harm=0.08)).failed
+    failed = decay_of(usual, year_of(28, seed=1, harm=0.05)).failed
     assert [finding.check.split(",")[0] for finding in failed] == ["prediction - late"]
     assert "slice against rest" in failed[0].check
 
