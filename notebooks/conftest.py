@@ -37,6 +37,8 @@ def lack(need: str) -> str:
         return _lack_docker()
     if need == "bash" and sys.platform == "win32":
         return "no commands of CI files are run on Windows"
+    if need == "prometheus":
+        return _lack_prometheus()
     return "" if find(need) else f"{need} was not found"
 
 
@@ -52,3 +54,10 @@ def _lack_docker() -> str:
     if sys.platform != "linux" or engine.name != "docker" or rootless:
         return "its outputs are those of docker on Linux, as root"
     return ""
+
+
+def _lack_prometheus() -> str:
+    """Prometheus and Alertmanager, installed or unpacked from Debian's packages."""
+    from lessonkit.alert_trial import missing
+
+    return missing().removeprefix("Not run: ")

@@ -56,3 +56,8 @@ def test_a_lesson_is_left_out_where_no_engine_answers(tmp_path: Path) -> None:
 def test_lesson_04_says_what_it_needs() -> None:
     lesson = next(path for path in LESSONS if path.stem.startswith("04_"))
     assert nbformat.read(lesson, as_version=4).metadata["course"]["needs"] == ["docker on linux", "hadolint"]
+
+
+def test_lesson_06_says_what_it_needs() -> None:
+    lesson = next(path for path in LESSONS if path.stem.startswith("06_"))
+    assert nbformat.read(lesson, as_version=4).metadata["course"]["needs"] == ["prometheus"]
