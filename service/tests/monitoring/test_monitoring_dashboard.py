@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from flight_delays.features import NAMES
-from flight_delays.monitoring.exporter import BY_FEATURE, FIGURES, Snapshot, WatchCollector
+from flight_delays.monitoring.bins import CHECKED
+from flight_delays.monitoring.exporter import DISTANCES, FIGURES, SHARES, Snapshot, WatchCollector
 from flight_delays.schemas import EXAMPLE_FLIGHT
 
 yaml = pytest.importorskip("yaml", reason="settings: PyYAML is not installed")
@@ -46,7 +46,8 @@ class Everything:
         1.0,
         date(2013, 7, 1),
         date(2013, 7, 28),
-        {name: dict.fromkeys([*NAMES, "prediction"], 0.0) for name in BY_FEATURE},
+        {name: dict.fromkeys(CHECKED, 0.0) for name in SHARES},
+        {name: {(check, 28): 0.0 for check in CHECKED} for name in DISTANCES},
         dict.fromkeys(FIGURES, 0.0),
     )
     rows_read = failures = 0
@@ -86,8 +87,8 @@ def test_a_watch_has_a_bounded_number_of_series() -> None:
     families = list(WatchCollector(Everything()).collect())
     series = sum(len(family.samples) for family in families)
     labels = {label for family in families for sample in family.samples for label in sample.labels}
-    assert labels == {"feature"}
-    assert series <= (len(NAMES) + 1) * len(BY_FEATURE) + len(FIGURES) + 5
+    assert labels == {"feature", "days"}
+    assert series <= len(CHECKED) * len(SHARES | DISTANCES) + len(FIGURES) + 5
 
 
 def test_a_watch_that_has_seen_nothing_claims_nothing() -> None:

@@ -103,9 +103,13 @@ class StandIn:
     def see(self, psi: float = 0.01, **figures: float) -> None:
         """See a window with this PSI in temperature, and these figures."""
         features = [*NAMES, "prediction"]
-        by_feature = {
-            "drift_psi": dict.fromkeys(features, 0.01) | {"temperature": psi},
-            "drift_limit": dict.fromkeys(features, 0.1) | {"temperature": 3.0},
+        checks = [(name, days) for name in features for days in (1, 7, 28)]
+        hot = {("temperature", 28): psi}
+        distances = {
+            "drift_psi": dict.fromkeys(checks, 0.01) | hot,
+            "drift_limit": dict.fromkeys(checks, 0.1) | dict.fromkeys(hot, 3.0),
+        }
+        shares = {
             "missing_share": dict.fromkeys(features, 0.0),
             "unknown_share": dict.fromkeys(("carrier", "origin", "destination"), 0.0),
         }
@@ -122,7 +126,7 @@ class StandIn:
         }
         now = time.time()
         day = date(2013, 7, 31)
-        self.snapshot = Snapshot(now, day.replace(day=4), day, by_feature, usual | figures)
+        self.snapshot = Snapshot(now, day.replace(day=4), day, shares, distances, usual | figures)
 
 
 @dataclass

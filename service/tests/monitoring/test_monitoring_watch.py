@@ -32,6 +32,7 @@ from flight_delays.monitoring.reference import Reference
 from flight_delays.monitoring.summary import summarise
 from flight_delays.monitoring.watch import Watch, watching
 from flight_delays.monitoring.watch_app import make_watch_app, running
+from flight_delays.pipeline.findings import Findings
 
 SERVICE = Path(__file__).parents[2]
 Log = Callable[..., Any]
@@ -72,7 +73,9 @@ def test_it_sees_whole_days_of_a_window(
     assert (seen.first, seen.last) == (date(2013, 7, 3), date(2013, 7, 30))
     expected = summarise(july.log, reference.bins, seen.first, seen.last, by_request_id)
     assert seen.figures["window_rows"] == expected.rows.sum()
-    assert seen.drift == drift(reference, expected)
+    # A day, a week and four weeks, each with limits of its own.
+    parts = [expected.between(date(2013, 7, first), None) for first in (30, 24, 3)]
+    assert seen.drift == sum((drift(reference, part) for part in parts), Findings())
     assert seen.figures["drift_faults"] == len(seen.drift.failed)
     assert watch.rows_read == len(july.flights)
 
@@ -82,11 +85,12 @@ def test_the_limit_in_the_metrics_is_the_one_that_was_judged(
 ) -> None:
     watch = Watch(july.log, reference_file, time_of=by_request_id)
     watch.look()
-    psi, limit = (watch.snapshot.by_feature[name] for name in ("drift_psi", "drift_limit"))
-    assert list(psi) == list(limit) == list(CHECKED)
+    psi, limit = (watch.snapshot.distances[name] for name in ("drift_psi", "drift_limit"))
+    assert set(psi) == set(limit) == {(name, days) for name in CHECKED for days in (1, 7, 28)}
     # What Prometheus' rule finds is what the findings say.
-    failed = {finding.check for finding in watch.snapshot.drift.failed}
-    assert {name for name in CHECKED if psi[name] > limit[name]} == failed
+    beyond = {key for key in psi if psi[key] > limit[key]}
+    assert {name for name, _ in beyond} == {f.check for f in watch.snapshot.drift.failed}
+    assert len(beyond) == len(watch.snapshot.drift.failed)
 
 
 def test_performance_is_that_of_the_labels_that_came(
@@ -154,11 +158,11 @@ def test_another_reference_is_followed(reference: Reference, july: Any, tmp_path
     file = reference.write(tmp_path / "reference.json")
     watch = Watch(july.log, file, time_of=by_request_id)
     watch.look()
-    before = watch.snapshot.by_feature["drift_limit"]["carrier"]
+    before = watch.snapshot.distances["drift_limit"]["carrier", 28]
     wider = replace(reference.thresholds, score=reference.thresholds.score + 1)
     replace(reference, thresholds=wider).write(file)
     assert watch.look()
-    assert watch.snapshot.by_feature["drift_limit"]["carrier"] > before
+    assert watch.snapshot.distances["drift_limit"]["carrier", 28] > before
 
 
 def test_it_waits_for_a_reference_and_for_a_log(

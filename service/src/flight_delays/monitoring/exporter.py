@@ -1,7 +1,8 @@
 """What the watch found, as metrics for Prometheus.
 
-The label sets are bounded: one series a feature, no label that comes from outside. A figure that is
-not known, such as a log loss before the first label, is absent. A zero would be drawn as a fact.
+The label sets are bounded: a series for each feature, and of distances one for each length of
+window as well; no label comes from outside. A figure that is not known, such as a log loss before
+the first label, is absent. A zero would be drawn as a fact.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from flight_delays.pipeline.findings import Findings
 
 PREFIX = "flight_delays_"
 
-BY_FEATURE = {
-    "drift_psi": "Population stability index of the window against the reference.",
+DISTANCES = {
+    "drift_psi": "Population stability index of so many days against the reference.",
     "drift_limit": "PSI beyond which the feature has drifted, from the reference itself.",
+}
+SHARES = {
     "missing_share": "Share of the window's rows without a value.",
     "unknown_share": "Share of the window's rows with a value that training never saw.",
 }
@@ -44,7 +47,8 @@ class Snapshot:
     Attributes:
         at: seconds since 1970, UTC.
         first, last: days of the window, both included; None if there was no whole day yet.
-        by_feature: name in `BY_FEATURE` to feature to value.
+        shares: name in `SHARES` to feature to value.
+        distances: name in `DISTANCES` to feature and days of the window to value.
         figures: name in `FIGURES` to value; one that is not known is absent.
         quality, drift: what was judged; empty for an empty window.
         decay: None with too few labels to judge.
@@ -53,7 +57,8 @@ class Snapshot:
     at: float
     first: date | None = None
     last: date | None = None
-    by_feature: dict[str, dict[str, float]] = field(default_factory=dict)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    distances: dict[str, dict[tuple[str, int], float]] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     quality: Findings = field(default_factory=Findings)
     drift: Findings = field(default_factory=Findings)
@@ -95,7 +100,7 @@ class WatchCollector(Collector):
         self._watch = watch
 
     def collect(self) -> Iterator[Metric]:
-        """Yield one family a name in `BY_FEATURE` and `FIGURES`, and those about the watch."""
+        """Yield a family for each name above, and those about the watch."""
         read, failed = self._watch.rows_read, self._watch.failures
         yield CounterMetricFamily(f"{PREFIX}watch_read_rows", "Predictions read.", value=read)
         yield CounterMetricFamily(f"{PREFIX}watch_failures", "Looks that failed.", value=failed)
@@ -114,10 +119,15 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     for name, text in FIGURES.items():
         if name in snapshot.figures:
             yield _gauge(name, text, snapshot.figures[name])
-    for name, text in BY_FEATURE.items():
+    for name, text in SHARES.items():
         family = GaugeMetricFamily(PREFIX + name, text, labels=["feature"])
-        for feature, value in snapshot.by_feature.get(name, {}).items():
+        for feature, value in snapshot.shares.get(name, {}).items():
             family.add_metric([feature], value)
+        yield family
+    for name, text in DISTANCES.items():
+        family = GaugeMetricFamily(PREFIX + name, text, labels=["feature", "days"])
+        for (feature, days), value in snapshot.distances.get(name, {}).items():
+            family.add_metric([feature, str(days)], value)
         yield family
 
 

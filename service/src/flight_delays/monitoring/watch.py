@@ -3,8 +3,9 @@
 A look costs what is new: the rows that the log has got since the last one, and the labels only if
 any came. It judges whole days, since half a day has another mix of flights and half of its rows.
 
-    the last 28 days    drift, against limits for windows of that length; performance
-    the last 7 days     quality: a fault that was mended is no alert a month later
+    the last day, 7 and 28 days    drift, against the limits of each length
+    the last 28 days               performance, and its decay
+    the last 7 days                quality: a fault that was mended is no alert a month later
 
 A look that fails, because there is no reference yet or the disk is gone, keeps the old snapshot,
 whose age is a metric with an alert of its own. The next look may succeed.
@@ -24,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from flight_delays.monitoring.bins import CHECKED
 from flight_delays.monitoring.clock import TimeOf, by_clock, day_of
 from flight_delays.monitoring.decay import complete_days, decay_of
 from flight_delays.monitoring.drift import drift, psi_of
@@ -148,7 +148,10 @@ class Watch:
         first, last = window.days[0].astype(object), window.days[-1].astype(object)
         outcomes = self._outcomes(reference, first, last, today)
         faults = quality(reference, _trailing(window, today, FAULT_DAYS))
-        drifts, decays = drift(reference, window), None
+        windows = self._windows(reference, window, today)
+        drifts, decays = Findings(), None
+        for some in windows.values():
+            drifts += drift(reference, some)
         if outcomes is not None:
             complete = outcomes.of(complete_days(outcomes, today))
             decays = decay_of(reference.outcomes, complete)
@@ -156,12 +159,25 @@ class Watch:
             now,
             first,
             last,
-            _by_feature(reference, window),
+            _shares(reference, window),
+            _distances(reference, windows),
             _figures(window, outcomes, faults, drifts, decays),
             faults,
             drifts,
             decays,
         )
+
+    def _windows(self, reference: Reference, window: Summary, today: date) -> dict[int, Summary]:
+        """The newest days in each length that has limits, if the log reaches back so far.
+
+        A day without flights is left out; `drift` then takes the wider limit of a shorter window.
+        """
+        windows, days = {}, 0
+        for length in sorted(reference.thresholds.location):
+            some = _trailing(window, today, length)
+            if len(some) > days:  # else it says what the shorter one has said
+                windows[length], days = some, len(some)
+        return windows
 
     def _outcomes(
         self, reference: Reference, first: date, last: date, today: date
@@ -209,21 +225,25 @@ def _trailing(summary: Summary, today: date | None, days: int) -> Summary:
     return summary.between(today - timedelta(days=days), today - timedelta(days=1))
 
 
-def _by_feature(reference: Reference, window: Summary) -> dict[str, dict[str, float]]:
+def _distances(
+    reference: Reference, windows: dict[int, Summary]
+) -> dict[str, dict[tuple[str, int], float]]:
+    psi, limit = {}, {}
+    for length, window in windows.items():
+        for name, (value, bound) in psi_of(reference, window).items():
+            psi[name, length], limit[name, length] = value, bound
+    return {"drift_psi": psi, "drift_limit": limit}
+
+
+def _shares(reference: Reference, window: Summary) -> dict[str, dict[str, float]]:
     total, rows = window.total(), int(window.rows.sum())
-    found = psi_of(reference, window)
     missing, unknown = {}, {}
     for scale in reference.bins.scales:
         counts = total[scale.name]
         missing[scale.name] = counts[scale.missing] / rows
         if scale.kind == "category":
             unknown[scale.name] = counts[list(scale.strange)].sum() / rows
-    return {
-        "drift_psi": {name: found[name][0] for name in CHECKED},
-        "drift_limit": {name: found[name][1] for name in CHECKED},
-        "missing_share": missing,
-        "unknown_share": unknown,
-    }
+    return {"missing_share": missing, "unknown_share": unknown}
 
 
 def _figures(
