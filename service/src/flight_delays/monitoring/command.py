@@ -15,11 +15,14 @@ Setting = Callable[[str], tuple[str, Any]]
 def add_commands(parser: argparse.ArgumentParser, day: Day, setting: Setting) -> None:
     """Add the sub-commands."""
     from flight_delays.monitoring.loop_command import add_replay, add_turn
+    from flight_delays.monitoring.reference_command import add_reference, add_summary
     from flight_delays.monitoring.report_command import add_labels, add_report
     from flight_delays.monitoring.watch_command import add_watch
 
     parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_reference(parsers)
     add_labels(parsers)
+    add_summary(parsers)
     add_report(parsers)
     add_watch(parsers)
     add_turn(parsers, day, setting)

@@ -116,7 +116,7 @@ class Monitor:
         return tuple(self._alarms.values())
 
     def _quality(self) -> list[str]:
-        window = sum(list(self._days)[1:], self._days[0])
+        window = Summary.joined(self._days)
         # Only windows that end today: the others were judged on their days.
         found = [
             fault.kind if fault.kind in ROW_FAULTS else f"{fault.kind} {name}"

@@ -6,7 +6,7 @@ are all made of these, and so is every longer period: the counts of a week are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -87,6 +87,22 @@ class Summary:
     def total(self) -> Counts:
         """The counts of all days together, shape (buckets,)."""
         return {name: counts.sum(axis=0) for name, counts in self.counts.items()}
+
+    @classmethod
+    def joined(cls, parts: Sequence[Summary]) -> Summary:
+        """Summaries one after the other, whose days are later from part to part; at least one."""
+
+        def each(of: str) -> Counts:
+            first = getattr(parts[0], of)
+            return {n: np.concatenate([getattr(part, of)[n] for part in parts]) for n in first}
+
+        def whole(of: str) -> NDArray[Any]:
+            return np.concatenate([getattr(part, of) for part in parts])
+
+        return cls(
+            whole("days"), whole("rows"), each("counts"), each("new"), each("distinct"),
+            whole("impossible"), whole("repeated"),
+        )  # fmt: skip
 
     def __add__(self, other: Summary) -> Summary:
         """Both together; a day that is in both is added up."""

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flight_delays.features import NAMES
 from flight_delays.monitoring.bins import CHECKED, Bins, Counts, Scale, far_outside
 from flight_delays.monitoring.signals import (
     FAULT_LENGTHS,
@@ -56,6 +57,12 @@ as that is beyond the mean if that is more."""
 
 NEW_FACTOR = 4  # a new unit makes nearly all values new ones, rare weather some of them
 HELD_OUT_DAYS = 14
+ERRORS = 2
+"""Standard errors by which a limit is above the quantile. Half a year has six blocks of four weeks,
+and a quantile of so few is as often too low as too high."""
+
+COARSE = 64  # different values of a reading on a coarse grid, such as whole knots
+NEW_LEAST = 0.9  # of a reading on a fine one: a storm brings many new ones, a new unit only such
 ROWS_FACTOR = 1.25
 STILL = 0.6  # of the fewest different values of a reading in the reference
 
@@ -229,9 +236,13 @@ def score_for(daily: NDArray[np.float64], rate: float) -> float:
         raise ValueError(f"rate: expected more than 0 false alarms a year, found {rate}")
     if len(daily) < FEWEST_DAYS:
         raise ValueError(f"daily: expected {FEWEST_DAYS} days or more, found {len(daily)}")
-    location, scale = fit_gumbel(daily[:, None])
+    (location,), (scale,) = fit_gumbel(daily[:, None])
     passed = 1 - np.exp(-rate * BLOCK_DAYS / DAYS_A_YEAR)  # share of blocks that pass it
-    return float(max(location[0] - scale[0] * np.log(-np.log1p(-passed)), daily.max()))
+    reduced = -np.log(-np.log1p(-passed))
+    # Of the quantile, for as many blocks as there are (Lawless 2003, Statistical Models and Methods
+    # for Lifetime Data, section 5.2, for maximum likelihood).
+    error = np.sqrt((1.109 + 0.514 * reduced + 0.608 * reduced**2) * BLOCK_DAYS / len(daily))
+    return float(max(location + scale * (reduced + ERRORS * error), daily.max()))
 
 
 def novelty_of(days: Days, matrix: NDArray[np.float32], bins: Bins) -> dict[str, Counts]:
@@ -297,7 +308,10 @@ def _fault_limits(
             known = np.fmax(known, shares_of(novelty[kind], summary, length))
         worst, mean = _largest(known), np.nan_to_num(known).mean(axis=0)
         beyond = worst + np.maximum(margin, worst - mean)
-        limits[kind] = np.minimum(beyond, (1 + worst) / 2)
+        if kind == "new":
+            fine = np.array([len(bins[name].values) > COARSE for name in NAMES])
+            beyond = np.where(fine, np.maximum(beyond, NEW_LEAST), beyond)
+        limits[kind] = np.minimum(beyond, np.maximum(NEW_LEAST, (1 + worst) / 2))
     fewest = np.floor(-_largest(-found["distinct"]) * STILL)
     limits["distinct"] = np.where(fewest > length, fewest, np.nan)  # one a day stands still
     return limits
