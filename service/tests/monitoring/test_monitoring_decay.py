@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from flight_delays.monitoring.clock import by_request_id
 from flight_delays.monitoring.decay import (
@@ -128,10 +129,10 @@ def test_windows_are_drawn_in_blocks() -> None:
     assert weights.mean(axis=0) == pytest.approx(np.full(182, 28 / 182), abs=0.06)
 
 
-def test_the_quantile_is_students() -> None:
-    # scipy.stats.t.ppf([0.975, 0.999], 12)
-    assert t_quantile(0.975, 13) == pytest.approx(2.1788, abs=0.01)
-    assert t_quantile(0.999, 13) == pytest.approx(3.9296, abs=0.1)
+@pytest.mark.parametrize("size", [3, 7, 13, 100])
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.975, 0.9995])
+def test_the_quantile_is_students(level: float, size: int) -> None:
+    assert t_quantile(level, size) == pytest.approx(t.ppf(level, size - 1), rel=1e-3, abs=1e-6)
 
 
 def with_labels(shares: list[float]) -> Outcomes:

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from statistics import NormalDist
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -304,10 +304,17 @@ def _reach(values: NDArray[np.float64], deviations: float) -> tuple[float, float
     return spread * (deviations + max(-move, 0.0)), spread * (deviations + max(move, 0.0))
 
 
+@cache
 def t_quantile(level: float, size: int) -> float:
-    """Student's t for `size` - 1 degrees of freedom, by its expansion around the normal."""
-    z, nu = NormalDist().inv_cdf(level), size - 1
-    return z + (z**3 + z) / (4 * nu) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
+    """A quantile of Student's t with `size` - 1 degrees of freedom.
+
+    With t = sqrt(nu) tan(angle) the density becomes a power of the cosine, which a sum integrates.
+    """
+    nu = size - 1
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 100_001)[1:-1]
+    density = np.cos(angle) ** (nu - 1)
+    share = np.cumsum(density) - density / 2
+    return float(np.sqrt(nu) * np.tan(np.interp(level, share / density.sum(), angle)))
 
 
 _REASONS = {

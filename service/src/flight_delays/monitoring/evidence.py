@@ -12,6 +12,7 @@ import numpy as np
 from flight_delays.monitoring.clock import TimeOf, by_clock
 from flight_delays.monitoring.decay import complete, complete_days, decay_of
 from flight_delays.monitoring.detectors import BEFORE_DAYS, change_of
+from flight_delays.monitoring.domain import domain
 from flight_delays.monitoring.drift import drift
 from flight_delays.monitoring.estimate import calibration_of, estimate
 from flight_delays.monitoring.labels import LabelStore
@@ -86,10 +87,17 @@ def gather(
     last: date,
     as_of: date,
     time_of: TimeOf = by_clock,
+    *,
+    all_together: bool = False,
 ) -> Evidence:
     """Look at the days from `first` to `last`, both included, with the labels known by `as_of`.
 
     The same log and labels give the same evidence, whenever it is asked for.
+
+    Args:
+        all_together: ask the domain classifier as well (`domain.py`). That takes some thirty fits,
+            a few seconds, and it knows a season when it sees one: for a person who looks, not for
+            a loop that acts.
 
     Raises:
         FileNotFoundError, ValueError: see `window.read_window`.
@@ -102,6 +110,9 @@ def gather(
     window = longer.between(first, last)
     outcomes = window.outcomes()
     judged = outcomes.of(complete_days(outcomes, as_of))
+    moved = Findings()
+    if all_together:
+        moved = domain(reference, window.day, window.matrix).finding()
     summary = summarise(log, reference.bins, first, last, time_of)
     found_decay = decay_of(reference.outcomes, judged)
     change = None
@@ -115,7 +126,7 @@ def gather(
         rows=len(window),
         labelled=int(window.known.sum()),
         quality=quality(reference, summary),
-        drift=drift(reference, summary),
+        drift=drift(reference, summary) + moved,
         decay=found_decay,
         change=None if change is None else change.since,
         figures=_figures(reference, window, len(judged)),

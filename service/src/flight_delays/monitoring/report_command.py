@@ -76,7 +76,7 @@ def _report(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         labels = options.labels and stack.enter_context(LabelStore(options.labels))
         of = options.log, labels, options.first, options.last, as_of, time_of
-        print(gather(reference, *of).to_text())
+        print(gather(reference, *of, all_together=True).to_text())
         _more(reference, of, options.html)
 
 
