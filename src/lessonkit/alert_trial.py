@@ -48,8 +48,8 @@ class Counting:
             self.seen[scope.get("path", "")] += 1
             self._changed.notify_all()
 
-    def wait_for_more(self, path: str, count: int) -> None:
-        """Wait until a path was asked for so many times more.
+    def wait(self, path: str, count: int) -> None:
+        """Wait until a path was asked for so many times in all.
 
         Raises
         ------
@@ -57,9 +57,8 @@ class Counting:
             It was not, within a minute.
         """
         with self._changed:
-            wanted = self.seen[path] + count
-            if not self._changed.wait_for(lambda: self.seen[path] >= wanted, PATIENCE_S):
-                raise TimeoutError(f"{path} was asked for {self.seen[path]} times within {PATIENCE_S:g} s")
+            if not self._changed.wait_for(lambda: self.seen[path] >= count, PATIENCE_S):
+                raise TimeoutError(f"{path} was asked for {self.seen[path]} times within {PATIENCE_S:g} s, not {count}")
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,11 @@ class Trial:
 
     def wait_for_scrapes(self, count: int) -> None:
         """Until Prometheus has asked so many times more, and so has judged its rules as often."""
-        self.asked.wait_for_more("/metrics", count)
+        self.asked.wait("/metrics", self.scrapes + count)
 
-    def wait_for_message(self) -> None:
-        """Until Alertmanager has called the webhook once more."""
-        self.asked.wait_for_more("/alerts", 1)
+    def wait_for_messages(self, count: int) -> None:
+        """Until Alertmanager has called the webhook so many times in all."""
+        self.asked.wait("/alerts", count)
 
     def standing(self) -> list[dict[str, Any]]:
         """The alerts that Alertmanager's own API lists, by name."""
