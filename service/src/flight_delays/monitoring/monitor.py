@@ -1,7 +1,7 @@
 """The default monitor: told of each day, it says which alarms are in force.
 
 It puts the parts together for windows that end today: faults in the data on one day and on three,
-drift on a day, a week and four weeks, decay on three days, a week and two weeks of those whose
+drift on a day and a week, decay on three days, a week and two weeks of those whose
 labels have come. All limits were learned from the reference for a stated number of false alarms a
 year, all of it together.
 
@@ -26,7 +26,7 @@ from flight_delays.monitoring.bins import CHECKED
 from flight_delays.monitoring.decay import complete_days
 from flight_delays.monitoring.outcomes import Outcomes
 from flight_delays.monitoring.quality import faults
-from flight_delays.monitoring.signals import FAULT_LENGTHS, ROW_FAULTS, psi_table
+from flight_delays.monitoring.signals import FAULT_LENGTHS, ROW_FAULTS, psi_table, usual_days
 from flight_delays.monitoring.slices import slices_of
 from flight_delays.monitoring.summary import Summary, summary_of
 from flight_delays.monitoring.thresholds import DRIFT_SHARE
@@ -136,7 +136,10 @@ class Monitor:
         }
         values = psi_table(windows, self._expected)
         failed = np.zeros(len(CHECKED), bool)
+        usual = usual_days(np.array([day[CHECKED[0]].sum() for day in newest]))[-1]
         for row, length in zip(values, lengths, strict=True):
+            if length == 1 and not usual:
+                continue
             failed |= thresholds.scores(row, length) > thresholds.score
         return [CHECKED[at] for at in np.flatnonzero(failed)]
 

@@ -16,8 +16,13 @@ from flight_delays.monitoring.bins import CHECKED, Bins, Counts
 from flight_delays.monitoring.distances import psi
 from flight_delays.monitoring.summary import UNTOLD, Summary
 
-LENGTHS = (1, 7, 28)
-"""Days of the windows that drift is judged on: a day, a week, four weeks."""
+LENGTHS = (1, 7)
+"""Days of the windows that drift is judged on. Longer windows are held against the limits of a
+week: half a year holds too few months to learn what one may bring."""
+
+USUAL = 2 / 3
+"""A day with fewer flights than this share of the median of its week is not usual: the airports
+were closed, and whatever flew says nothing of drift. It is left out where a day is judged alone."""
 
 FEWEST_ROWS = 50
 """A day with fewer flights is judged by their number only: shares of so few say nothing."""
@@ -60,6 +65,12 @@ def psi_table(windows: Counts, expected: Counts) -> Table:
     return np.stack([np.atleast_1d(psi(expected[n], windows[n])) for n in CHECKED], axis=1)
 
 
+def window_psi(summary: Summary, expected: Counts, length: int) -> Table:
+    """The PSI of each window of so many days in a row; 0 for a day alone that is not usual."""
+    windows = {name: trailing(counts, length) for name, counts in summary.counts.items()}
+    return _of_usual_days(psi_table(windows, expected), summary, length)
+
+
 def psi_without(summary: Summary, length: int) -> Table:
     """The PSI of each window of the reference from the rest of the reference.
 
@@ -68,7 +79,22 @@ def psi_without(summary: Summary, length: int) -> Table:
     windows = {name: trailing(counts, length) for name, counts in summary.counts.items()}
     total = summary.total()
     rest = {name: total[name] - counts for name, counts in windows.items()}
-    return psi_table(windows, rest)
+    return _of_usual_days(psi_table(windows, rest), summary, length)
+
+
+def usual_days(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which days have about as many flights as the week that ends with them, shape (days,)."""
+    if not len(rows):
+        return np.empty(0, bool)
+    before = np.concatenate([np.full(6, np.nan), rows])
+    weeks = np.lib.stride_tricks.sliding_window_view(before, 7)
+    return rows >= USUAL * np.nanmedian(weeks, axis=1)
+
+
+def _of_usual_days(values: Table, summary: Summary, length: int) -> Table:
+    if length == 1:
+        values[~usual_days(summary.rows)] = 0
+    return values
 
 
 def quality_signals(summary: Summary, bins: Bins, length: int = 1) -> dict[str, Table]:

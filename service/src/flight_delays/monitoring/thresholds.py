@@ -9,9 +9,9 @@ windows are contiguous.
 Half a year of reference cannot show what happens once a year, so the tail is extrapolated. The
 largest value of a check in four weeks follows a Gumbel distribution (Gumbel 1958, Statistics of
 Extremes: the limit of block maxima), whose location and scale give each check a score that means
-the same for all. All checks of all lengths are one monitor, so what matters is the largest score
-of a day; it is fitted in the same way, and its quantile is the score that is passed as often as
-stated. `false_alarms` measures what comes of it.
+the same for all. The score at which a check fails follows from the stated number of false alarms
+a year, shared by all checks of all lengths (Bonferroni), and from the error that comes of learning
+two figures from half a dozen blocks of four weeks. `false_alarms` measures what comes of it.
 
 Faults in the data are gross, and a limit well beyond all that the reference ever had costs no time:
 those checks get the most extreme day of the reference and a margin. What counts as new is measured
@@ -34,11 +34,10 @@ from flight_delays.monitoring.signals import (
     LENGTHS,
     ROW_FAULTS,
     Table,
-    psi_table,
     psi_without,
     quality_signals,
     shares_of,
-    trailing,
+    window_psi,
 )
 from flight_delays.monitoring.summary import Days, Summary
 
@@ -47,7 +46,7 @@ RATE = 1.0
 
 DAYS_A_YEAR = 365
 BLOCK_DAYS = 28
-FEWEST_DAYS = 4 * BLOCK_DAYS
+FEWEST_DAYS = 2 * BLOCK_DAYS
 DRIFT_SHARE = 0.5
 """Of the false alarms what drift may use. The rest is for decay; the faults use next to none."""
 
@@ -57,9 +56,10 @@ as that is beyond the mean if that is more."""
 
 NEW_FACTOR = 4  # a new unit makes nearly all values new ones, rare weather some of them
 HELD_OUT_DAYS = 14
-ERRORS = 2
-"""Standard errors by which a limit is above the quantile. Half a year has six blocks of four weeks,
-and a quantile of so few is as often too low as too high."""
+ERRORS = 3
+"""Standard errors of a quantile of Gumbel's distribution by which a limit is above it (Lawless
+2003, Statistical Models and Methods for Lifetime Data, section 5.2). Of many checks the one whose limit
+was learned too low gives the alarms, so two would not be enough."""
 
 COARSE = 64  # different values of a reading on a coarse grid, such as whole knots
 NEW_LEAST = 0.9  # of a reading on a fine one: a storm brings many new ones, a new unit only such
@@ -120,9 +120,8 @@ class Thresholds:
         """
         result = np.full((len(summary), len(CHECKED)), -np.inf)
         for length in self.location:
-            windows = {name: trailing(counts, length) for name, counts in summary.counts.items()}
             if len(summary) >= length:
-                scores = self.scores(psi_table(windows, expected), length)
+                scores = self.scores(window_psi(summary, expected, length), length)
                 result[length - 1 :] = np.maximum(result[length - 1 :], scores)
         return result
 
@@ -171,18 +170,10 @@ def learn_thresholds(
     Raises:
         ValueError: the reference is too short, or the rate is not positive.
     """
-    if len(summary) < FEWEST_DAYS:
-        raise ValueError(
-            f"reference: expected {FEWEST_DAYS} days or more to learn thresholds from, "
-            f"found {len(summary)}"
-        )
-    location, scale, parts = {}, {}, []
+    location, scale = {}, {}
     for length in LENGTHS:
-        root = np.sqrt(psi_without(summary, length))
-        location[length], scale[length] = fit_gumbel(root)
-        scores = held_out_scores(root).max(axis=1)
-        parts.append(np.concatenate([np.full(length - 1, -np.inf), scores]))
-    score = score_for(np.max(parts, axis=0), rate * DRIFT_SHARE)
+        location[length], scale[length] = fit_gumbel(np.sqrt(psi_without(summary, length)))
+    score = score_for(rate * DRIFT_SHARE, len(CHECKED) * len(LENGTHS), len(summary))
     faults = {length: _fault_limits(summary, bins, novelty, length) for length in FAULT_LENGTHS}
     rows = float(summary.rows.min() / ROWS_FACTOR), float(summary.rows.max() * ROWS_FACTOR)
     return Thresholds(rate, score, location, scale, faults, rows)
@@ -205,44 +196,28 @@ def fit_gumbel(
     return blocks.mean(axis=0) - EULER * scale, scale
 
 
-def held_out_scores(values: Table, least: float = LEAST_SCALE) -> Table:
-    """The scores of each fortnight's windows by what the windows far from it say is usual.
-
-    A window scored by figures that it helped to make looks more usual than a new one will.
+def score_for(rate: float, checks: int, days: int) -> float:
+    """The score that any of some checks passes at most `rate` times a year.
 
     Args:
-        values: shape (windows, checks), one window a day.
-    """
-    scores = np.empty_like(values)
-    at = np.arange(len(values))
-    for start in range(0, len(values), HELD_OUT_DAYS):
-        own = (at >= start) & (at < start + HELD_OUT_DAYS)
-        near = (at >= start - HELD_OUT_DAYS) & (at < start + 2 * HELD_OUT_DAYS)
-        location, scale = fit_gumbel(values[~near], least)
-        scores[own] = (values[own] - location) / scale
-    return scores
-
-
-def score_for(daily: NDArray[np.float64], rate: float) -> float:
-    """The score that is passed `rate` times a year.
-
-    Args:
-        daily: shape (days,), the largest score of each day of a period that did not drift.
+        rate: false alarms a year.
+        checks: how many are looked at.
+        days: of the reference that their location and scale were learned from.
 
     Raises:
         ValueError: the rate is not positive, or there are too few days.
     """
     if not rate > 0:
         raise ValueError(f"rate: expected more than 0 false alarms a year, found {rate}")
-    if len(daily) < FEWEST_DAYS:
-        raise ValueError(f"daily: expected {FEWEST_DAYS} days or more, found {len(daily)}")
-    (location,), (scale,) = fit_gumbel(daily[:, None])
-    passed = 1 - np.exp(-rate * BLOCK_DAYS / DAYS_A_YEAR)  # share of blocks that pass it
-    reduced = -np.log(-np.log1p(-passed))
-    # Of the quantile, for as many blocks as there are (Lawless 2003, Statistical Models and Methods
-    # for Lifetime Data, section 5.2, for maximum likelihood).
-    error = np.sqrt((1.109 + 0.514 * reduced + 0.608 * reduced**2) * BLOCK_DAYS / len(daily))
-    return float(max(location + scale * (reduced + ERRORS * error), daily.max()))
+    if days < FEWEST_DAYS:
+        raise ValueError(
+            f"reference: expected {FEWEST_DAYS} days or more to learn limits from, found {days}"
+        )
+    passed = -np.expm1(-rate * BLOCK_DAYS / DAYS_A_YEAR)  # share of blocks in which any one does
+    score = -np.log(-np.log1p(-passed / checks))
+    blocks = days / BLOCK_DAYS
+    error = np.sqrt((1.109 + 0.514 * score + 0.608 * score**2) / blocks)
+    return float(score + ERRORS * error)
 
 
 def novelty_of(days: Days, matrix: NDArray[np.float32], bins: Bins) -> dict[str, Counts]:

@@ -25,7 +25,7 @@ from flight_delays.monitoring.decay import (
 )
 from flight_delays.monitoring.estimate import calibration_of
 from flight_delays.monitoring.outcomes import Outcomes, Weights
-from flight_delays.monitoring.thresholds import fit_gumbel, held_out_scores, score_for
+from flight_delays.monitoring.thresholds import fit_gumbel, score_for
 
 LENGTHS = (3, 7, 14)
 """Days of the windows."""
@@ -68,15 +68,13 @@ class TrailingDecay:
         figures = _figures(reference, calibration, slices)
         names = tuple(figures)
         expected = _table(figures, names, reference.once)[0]
-        location, scale, parts = {}, {}, []
+        location, scale = {}, {}
         for length in LENGTHS:
             windows = _table(figures, names, banded(len(reference), length))
             distance = _distance(names, windows, expected)
             location[length], scale[length] = fit_gumbel(distance, LEAST_SCALE)
-            scores = held_out_scores(distance, LEAST_SCALE).max(axis=1)
-            parts.append(np.concatenate([np.full(length - 1, -np.inf), scores]))
-        daily = np.max(parts, axis=0)[min(LENGTHS) - 1 :]
-        return cls(calibration, names, expected, location, scale, score_for(daily, rate))
+        score = score_for(rate, len(names) * len(LENGTHS), len(reference))
+        return cls(calibration, names, expected, location, scale, score)
 
     def failed(self, complete: Outcomes) -> list[str]:
         """Name the figures that fail on windows that end with the newest day.
