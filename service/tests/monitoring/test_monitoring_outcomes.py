@@ -138,3 +138,14 @@ def test_calibration_finds_the_line_that_the_labels_follow() -> None:
 def test_calibration_needs_both_kinds_of_flights() -> None:
     with pytest.raises(ValueError, match="found 0 late of 82"):
         Calibration.fit(np.zeros(BINS), np.ones(BINS))
+
+
+def test_the_label_side_needs_numpy_only(run_python) -> None:
+    """The exporter runs in the serving image, which has none of these."""
+    missing = ("pandas", "scipy", "sklearn", "river", "evidently", "mlflow")
+    modules = ("labels", "window", "outcomes", "slices", "calibration", "estimate", "decay")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing}))\n" + "\n".join(
+        f"import flight_delays.monitoring.{name}" for name in modules
+    )
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
