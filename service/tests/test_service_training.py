@@ -102,3 +102,18 @@ def test_scores_by_hand():
 def test_scores_of_one_kind_of_flight_are_refused():
     with pytest.raises(ValueError, match="found one kind in 2"):
         score([True, True], [0.5, 0.6])
+
+
+def test_flights_before_a_change_count_little_and_are_not_forgotten(flights):
+    """Since the change the flights of one carrier are all late; other flights are as they were."""
+    table = flights[flights["departure"] < "2013-03-01"][::4].copy()
+    after = table["departure"] >= "2013-02-15"
+    of_carrier = (table["carrier"] == "DL").to_numpy()
+    table["late"] = np.where(after & of_carrier, True, table["late"])
+    probe = flights[(flights["departure"].dt.month == 3) & (flights["carrier"] == "DL")][:500]
+    others = flights[(flights["departure"].dt.month == 3) & (flights["carrier"] != "DL")]
+    plain, weighted = fit(table), fit(table, changed=date(2013, 2, 15), weight_before=0.05)
+    assert predict(plain, probe).mean() < 0.6 < 0.8 < predict(weighted, probe).mean()
+    assert roc_auc_score(others["late"], predict(weighted, others)) > 0.65
+    equal = fit(table, changed=date(2013, 2, 15), weight_before=1.0)
+    assert np.allclose(predict(equal, probe), predict(plain, probe))

@@ -88,10 +88,11 @@ def test_reasons_are_the_findings():
     [
         (None, None, None, None, "It matters"),
         # On 30 September there are labels through the 27th, and the gate keeps 14 days of them.
-        (AUGUST_3, None, AUGUST_3, AUGUST_3, "changed on 2013-08-03: train on the 42 days since"),
-        (None, AUGUST_3, AUGUST_3, AUGUST_3, "train on the 42 days since"),
-        (date(2013, 9, 10), AUGUST_3, AUGUST_3, AUGUST_3, "train on the 42 days since"),
-        (date(2013, 8, 11), None, None, date(2013, 8, 11), "34 days to train on since then, too"),
+        (AUGUST_3, None, AUGUST_3, AUGUST_3, "the 42 days to train on since then count most"),
+        (None, AUGUST_3, AUGUST_3, AUGUST_3, "the 42 days to train on since then count most"),
+        (date(2013, 9, 10), AUGUST_3, AUGUST_3, AUGUST_3, "the 42 days to train on"),
+        (date(2013, 9, 7), None, date(2013, 9, 7), date(2013, 9, 7), "the 7 days to train on"),
+        (date(2013, 9, 8), None, None, date(2013, 9, 8), "6 days to train on since then, too few"),
         (date(2013, 9, 20), None, None, date(2013, 9, 20), "0 days to train on since then, too"),
     ],
 )

@@ -14,23 +14,19 @@ from flight_delays.bundle import load_bundle
 from flight_delays.monitoring.evidence import Evidence
 from flight_delays.monitoring.journal import Turn
 from flight_delays.monitoring.loop import Loop, LoopBusy, LoopFailed, LoopPlace, ranges
+from flight_delays.pipeline import gate
+from flight_delays.pipeline.config import read_config
 from flight_delays.pipeline.findings import Finding, Findings
 
 OK = Finding("a check", True, "1", "2")
 BAD = Finding("a check that fails", False, "3", "2", "It matters.")
 SOUND, FAULTY = Findings([OK]), Findings([OK, BAD])
 AUGUST = (date(2013, 8, 1), date(2013, 8, 31), date(2013, 8, 31))
+OCTOBER = (date(2013, 10, 1), date(2013, 10, 31), date(2013, 10, 31))
+SEPTEMBER = (date(2013, 9, 1), date(2013, 9, 30), date(2013, 9, 30))
 
 
-# The gate has tests of its own; here it has to let pass, on few flights and a busy machine.
-LENIENT = {
-    "gate.auc_minimum": 0.5,
-    "gate.latency_ms": 500.0,
-    "gate.latency_p99_ms": 5_000.0,
-    "gate.latency_ratio": 100.0,
-    "gate.rows_per_second": 0.0,
-    "deploy.smoke_max_ms": 5_000.0,
-}
+LENIENT = {"deploy.smoke_max_ms": 5_000.0}  # the machine may be busy
 
 
 class Told(Loop):
@@ -72,14 +68,28 @@ def some_flights(flights):
     return flights[flights["departure"] >= "2013-05-01"][::6]
 
 
+def with_little_work(monkeypatch, some_flights) -> None:
+    monkeypatch.setattr("flight_delays.flights.load_flights", lambda: some_flights)
+    monkeypatch.setattr("flight_delays.pipeline.gate.judge", lenient_gate)
+
+
 @pytest.fixture
 def loop(challenged, some_flights, monkeypatch) -> Iterator[Told]:
     """Its service has a champion trained on May to July 17."""
-    monkeypatch.setattr("flight_delays.flights.load_flights", lambda: some_flights)
+    with_little_work(monkeypatch, some_flights)
     with challenged.serving():
         loop = Told(place_of(challenged))
         loop.world = challenged
         yield loop
+
+
+def lenient_gate(challenger, champion, window, limits, *_) -> gate.Verdict:
+    """Look at what these tests are about; the rest of the gate has tests of its own."""
+    measured = Finding("ROC AUC gained", True, "0.1", f"<= {limits.auc_gain_maximum:+g}")
+    enough = limits.auc_minimum < 0.9
+    auc = Finding("ROC AUC", enough, "0.7", f"{limits.auc_minimum}", "" if enough else "Too low.")
+    version = champion and champion.version
+    return gate.Verdict(challenger.version, version, Findings([auc, measured]), {"auc": 0.7})
 
 
 def log_of(loop: Loop) -> str:
@@ -149,7 +159,7 @@ def test_quarantined_days_are_trained_on_by_no_later_model(loop):
     loop.faulty = [date(2013, 8, 5), date(2013, 8, 6), date(2013, 8, 20)]
     assert loop.turn(*AUGUST).quarantined == tuple(loop.faulty)
     loop.see(decay=FAULTY)
-    turn = loop.turn(date(2013, 9, 1), date(2013, 9, 30), date(2013, 9, 30))
+    turn = loop.turn(*OCTOBER)
     assert turn.outcome.done == "deployed", log_of(loop)
     flights = load_bundle(loop.world.store.get(turn.outcome.champion).folder).info.data
     import flight_delays.flights
@@ -160,19 +170,25 @@ def test_quarantined_days_are_trained_on_by_no_later_model(loop):
     assert flights.rows == len(inside) - int(days.isin(loop.faulty).sum())
 
 
-def test_a_known_change_is_what_the_model_is_trained_on(loop):
-    """August tells when, and has too few days; by the end of September there are enough."""
+def test_flights_since_a_known_change_count_most(loop):
+    """August tells when it changed; the next windows show no change, only that it is bad."""
     loop.see(decay=FAULTY, change=date(2013, 8, 3))
     first = loop.turn(*AUGUST)
-    assert (first.train_from, first.change) == (None, date(2013, 8, 3))
+    assert (first.train_from, first.change) == (date(2013, 8, 3), date(2013, 8, 3))
+    assert first.outcome.done == "deployed", log_of(loop)
+    work = loop.folder / "pipeline"
+    config = read_config(loop.world.project, loop.told_to_the_pipeline(first))
+    assert (config.data.changed, config.model.weight_before) == (date(2013, 8, 3), 0.05)
+    assert loop.journal.learned_since(first.outcome.champion) == date(2013, 8, 3)
+    assert (work / "train" / first.outcome.champion).is_dir()
+
     loop.see(decay=FAULTY)
-    second = loop.turn(date(2013, 9, 1), date(2013, 9, 30), date(2013, 9, 30))
-    assert second.train_from == date(2013, 8, 3)
-    assert second.outcome.done == "deployed", log_of(loop)
-    data = load_bundle(loop.world.store.get(second.outcome.champion).folder).info.data
-    assert (data.first, data.last) == (date(2013, 8, 3), date(2013, 9, 13))
-    third = loop.turn(date(2013, 10, 1), date(2013, 10, 31), date(2013, 10, 31))
-    assert (third.train_from, third.change) == (None, None)  # it was learned
+    assert loop.turn(*SEPTEMBER).train_from == date(2013, 8, 3)
+    loop.see()
+    assert loop.turn(date(2013, 10, 1), date(2013, 10, 31), date(2013, 10, 31)).action == "nothing"
+    loop.see(decay=FAULTY)
+    later = loop.turn(date(2013, 11, 1), date(2013, 11, 30), date(2013, 11, 30))
+    assert (later.train_from, later.change) == (None, None)  # it was over in October
 
 
 @pytest.mark.parametrize(
@@ -180,7 +196,6 @@ def test_a_known_change_is_what_the_model_is_trained_on(loop):
     [
         ({"gate.auc_minimum": 0.95}, "refused by the gate", "ROC AUC: found"),
         ({"data.late_high": 0.1}, "refused by the tests of the data", "share of late"),
-        ({"deploy.smoke_max_ms": 1e-4}, "rolled back", "rolled back: "),
     ],
 )
 def test_a_refusal_is_an_outcome_and_the_champion_stays(loop, change, done, reason):
@@ -191,6 +206,21 @@ def test_a_refusal_is_an_outcome_and_the_champion_stays(loop, change, done, reas
     assert turn.outcome.done == done, log_of(loop)
     assert any(one.startswith(reason) for one in turn.outcome.reasons), turn.outcome.reasons
     assert turn.outcome.champion == before == loop.world.champion()
+
+
+def test_a_model_that_answers_wrongly_is_taken_back(loop, monkeypatch):
+    before = loop.world.champion()
+
+    def smoke_test(service, info, *limits: float) -> list[str]:
+        return [] if info.version == before else ["golden row 0: expected 0.1, found 0.2"]
+
+    monkeypatch.setattr("flight_delays.pipeline.smoke.smoke_test", smoke_test)
+    loop.see(decay=FAULTY)
+    turn = loop.turn(*AUGUST)
+    assert turn.outcome.done == "rolled back", log_of(loop)
+    assert turn.outcome.reasons[-1] == f"rolled back: {before} is in service again"
+    assert turn.outcome.champion == before == loop.world.champion()
+    assert not turn.deployed
 
 
 def test_red_tests_of_the_code_stop_it(loop):
@@ -205,12 +235,10 @@ def test_the_gate_allows_to_win_back_what_was_lost(loop):
     loop.see(decay=FAULTY)
     loop.turn(*AUGUST)
     assert "<= +0.16" in log_of(loop)
-    text = (loop.folder / "pipeline" / "validate" / "verdict.json").read_text()
-    assert "too good to be true" in text
 
 
 def test_what_fails_outside_leaves_the_turn_for_the_next_run(challenged, some_flights, monkeypatch):
-    monkeypatch.setattr("flight_delays.flights.load_flights", lambda: some_flights)
+    with_little_work(monkeypatch, some_flights)
     with challenged.serving():
         stranger = replace(
             place_of(challenged),

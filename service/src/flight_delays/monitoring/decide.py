@@ -34,7 +34,8 @@ class Policy:
         min_rows: flights of a window with fewer say nothing.
         label_days: after so many days the labels of a day are complete; newer days are not used.
         gate_days: the newest days, which the gate keeps; no model trains on them.
-        min_train_days: a model is trained on the days since a change only if there are so many.
+        min_changed_days: older flights count little only if there are so many days to train on
+            since the change.
         auc_margin: how much more ROC AUC than the champion's was lost a challenger may win back
             before the gate suspects a leak.
     """
@@ -42,7 +43,7 @@ class Policy:
     min_rows: int = 1_000
     label_days: int = 3
     gate_days: int = 14
-    min_train_days: int = 35
+    min_changed_days: int = 7
     auc_margin: float = 0.06
 
 
@@ -52,7 +53,8 @@ class Decision:
 
     Attributes:
         reasons: a sentence each, the most important first.
-        train_from: for `retrain`, the first day to train on; None for all there are.
+        train_from: for `retrain`, the day since which flights count in full, while older ones
+            count little; None if all count alike.
         change: the day since which the model is worse, if a detector found one.
     """
 
@@ -86,16 +88,16 @@ def decide(
 
 
 def _retrain(evidence: Evidence, policy: Policy, known_change: date | None) -> Decision:
-    """Train on the days since the change, if it is known and they are enough; else on all."""
+    """Let the days since the change count most, if it is known and they are enough."""
     reasons = tuple(evidence.decay.reasons)
     change = known_change or evidence.change
     if change is None:
         return Decision("retrain", reasons)
     days = train_days(change, evidence, policy)
-    if days >= policy.min_train_days:
-        why = f"changed on {change}: train on the {days} days since then"
+    if days >= policy.min_changed_days:
+        why = f"changed on {change}: the {days} days to train on since then count most"
         return Decision("retrain", (*reasons, why), change, change)
-    why = f"changed on {change}: {max(days, 0)} days to train on since then, too few; train on all"
+    why = f"changed on {change}: {max(days, 0)} days to train on since then, too few to tell"
     return Decision("retrain", (*reasons, why), None, change)
 
 

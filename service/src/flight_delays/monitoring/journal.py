@@ -117,6 +117,11 @@ class Journal:
         """Note what came of a turn."""
         return self.write(turn.model_copy(update={"outcome": outcome}))
 
+    def learned_since(self, version: str) -> date | None:
+        """The day since which flights counted in full when the loop trained a version."""
+        found = (t for t in self.turns() if t.deployed and t.outcome.champion == version)
+        return next((turn.train_from for turn in found), None)
+
     # What follows from the turns; kept nowhere else, so that it cannot disagree with them.
 
     def quarantined(self) -> list[date]:
@@ -134,18 +139,16 @@ class Journal:
         return min(found, key=lambda turn: (turn.as_of, turn.number), default=None)
 
     def known_change(self, last: date) -> date | None:
-        """The day of a change that no model in service has learned, seen before a day.
+        """The day of a change that was seen before a day and is not over.
 
-        A model has learned it if it was trained on the days since, or if a later window shows
-        the model in service as good as its reference.
+        It is over when a later window shows a model that is as good as its reference.
         """
         change = None
         for turn in self.turns():
             if turn.last >= last or turn.outcome is None:
                 continue
             if turn.action == "retrain":
-                learned = turn.deployed and turn.train_from is not None
-                change = None if learned else (change or turn.change)
+                change = change or turn.change
             elif turn.action in ("watch", "nothing"):
                 change = None
         return change

@@ -19,7 +19,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ from flight_delays.store import ModelStore
 if TYPE_CHECKING:
     from flight_delays.monitoring.evidence import Evidence
 
+MIN_REFERENCE_DAYS = 42
 LOG_FILE = "predictions.sqlite"
 STAGES = ("test", "train", "validate", "package", "deploy")
 REFUSED = {
@@ -135,18 +135,16 @@ class Loop:
             with contextlib.suppress(ValueError):  # of another release: it is made again
                 return Reference.read(path)
         from flight_delays.bundle import load_bundle
-        from flight_delays.training import fit
+        from flight_delays.pipeline.recipe import recipe
 
         bundle = load_bundle(ModelStore(self.place.state).get(version).folder)
         data, place = bundle.info.data, self._pipeline_place(bundle.info.data.last)
-        model = place.config.model
-        reference = make_reference(
-            bundle,
-            flights_between(place, data.first, data.last),
-            data.first,
-            data.last,
-            train=partial(fit, max_iter=model.max_iter, max_leaf_nodes=model.max_leaf_nodes),
-        )
+        changed, first = self.journal.learned_since(version), data.first
+        if changed is not None and (data.last - changed).days + 1 >= MIN_REFERENCE_DAYS:
+            first = changed  # what was before is not what is expected now
+        flights = flights_between(place, data.first, data.last)
+        train = recipe(place.config.model, changed)
+        reference = make_reference(bundle, flights, first, data.last, train=train)
         reference.write(path)
         return reference
 
@@ -229,7 +227,7 @@ class Loop:
                     self.place.project,
                     self.folder / "pipeline",
                     champion=bundle,
-                    changes=self._changes(turn),
+                    changes=self.told_to_the_pipeline(turn),
                     environment=self.place.environment,
                 )
             if code == SAYS_NO:
@@ -241,7 +239,7 @@ class Loop:
                 )
         return (DEPLOYED, ()) if self._champion() != turn.version else ("the same model", ())
 
-    def _changes(self, turn: Turn) -> dict[str, Any]:
+    def told_to_the_pipeline(self, turn: Turn) -> dict[str, Any]:
         """What the pipeline is told: the newest labelled day, what to leave out, what to expect."""
         policy, figures = self.place.policy, turn.figures
         changes = dict(self.place.changes) | {
@@ -250,7 +248,7 @@ class Loop:
             "data.quarantined": ranges(self.journal.quarantined()),
         }
         if turn.train_from is not None:
-            changes["data.first"] = turn.train_from
+            changes["data.changed"] = turn.train_from
         if {"estimated_roc_auc", "roc_auc_low"} <= figures.keys():
             # A champion that has lost much can be beaten by much. What cannot be is that a
             # challenger does better than the champion would have done, had nothing changed.

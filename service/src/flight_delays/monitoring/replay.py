@@ -255,10 +255,9 @@ def _first_bundle(what: Replay, flights: pd.DataFrame) -> Path:
 
 
 def _fit(what: Replay, flights: pd.DataFrame) -> Pipeline:
-    from flight_delays.training import fit
+    from flight_delays.pipeline.recipe import recipe
 
-    model = _model_of(what)
-    return fit(flights, max_iter=model.max_iter, max_leaf_nodes=model.max_leaf_nodes)
+    return recipe(_model_of(what), None)(flights)
 
 
 def _model_of(what: Replay) -> ModelSection:

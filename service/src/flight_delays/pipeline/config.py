@@ -38,13 +38,15 @@ class Days(_Section):
 class DataSection(DataLimits):
     """Which flights a model is trained on, and which it is judged on; the data tests' limits.
 
-    No model is trained or judged on a quarantined day. `scenario` is a file in the project's
+    No model is trained or judged on a quarantined day. Flights before the day `changed` count
+    `[model] weight_before` each, see `training.fit`. `scenario` is a file in the project's
     folder, with changes made on purpose to the flights, see `monitoring.scenario`.
     """
 
     window_days: int = Field(default=30, ge=7, le=120)
     through: date | None = None
     first: date | None = None
+    changed: date | None = None
     quarantined: list[Days] = Field(default=[])
     scenario: str | None = None
 
@@ -58,6 +60,7 @@ class ModelSection(_Section):
     max_iter: int = Field(default=100, ge=1, le=5_000)
     max_leaf_nodes: int = Field(default=15, ge=2, le=1_000)
     threshold: float = Field(default=0.25, gt=0, lt=1)
+    weight_before: float = Field(default=0.05, gt=0, le=1)
 
 
 class TestSection(_Section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,13 +99,13 @@ class TrainStage(Stage):
         from flight_delays.bundle import load_bundle
         from flight_delays.evaluation import validate_forward
         from flight_delays.export import export_bundle
+        from flight_delays.pipeline.recipe import recipe
         from flight_delays.pipeline.registry import Registry
         from flight_delays.pipeline.zipped import unpack
         from flight_delays.provenance import data_source
-        from flight_delays.training import fit
 
         model = self.place.config.model
-        train = partial(fit, max_iter=model.max_iter, max_leaf_nodes=model.max_leaf_nodes)
+        train = recipe(model, self.place.config.data.changed)
         metrics = validate_forward(flights, train=train)
         drafts = self.folder / f"{DRAFT}bundle"
         made = export_bundle(
