@@ -174,6 +174,9 @@ class Detective(Exercise):
         "each difference times `sqrt(before * after)` for the numbers of days. Your eye on a plot does the same.",
     )
 
+    def __init__(self) -> None:
+        self._seen: list[tuple[Found, Case, str]] = []  # what several cases look at is asked for once
+
     def _own(self, answer: Answer) -> tuple[Found, Case, str]:
         name = answer.call("learner").value
         told = "Exercise 1 draws your year: `learner` gives a text."
@@ -197,9 +200,12 @@ class Detective(Exercise):
         expect_causes(found, case_, tried, *TROUBLES)
 
     def _years(self, answer: Answer, rng: np.random.Generator) -> Iterator[tuple[Found, Case, str]]:
-        for number in range(YEARS):
+        yield from self._seen
+        for number in range(len(self._seen), YEARS):
             case_ = drawn(int(rng.integers(2**31)))
-            yield self._investigated(answer, case_), case_, f"investigate, year {number + 1} of {YEARS} not seen before"
+            tried = f"investigate, year {number + 1} of {YEARS} not seen before"
+            self._seen.append((self._investigated(answer, case_), case_, tried))
+            yield self._seen[-1]
 
     def _investigated(self, answer: Answer, case_: Case) -> Found:
         last_year, log = over_there(answer, case_.last_year), over_there(answer, case_.log)

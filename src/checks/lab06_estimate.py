@@ -191,14 +191,15 @@ class Estimate(Exercise):
 
     @case("unseen_months: those in which the world has changed", weight=2)
     def changed(self, answer: Answer, rng: np.random.Generator) -> None:
-        for _ in range(2):
+        for missing in (0.1, 0.5):
             year = Year.draw(rng)
             more, turned = sorted(rng.permutation(np.arange(1, MONTHS + 1))[:2].tolist())
             year.happens(rng, more, (year.probability[year.rows(more)] + 0.2).clip(0, 1))
             year.happens(rng, turned, rng.permutation(year.probability[year.rows(turned)]))
-            year.lose(rng, 0.15)
+            year.lose(rng, missing)
             told = (
-                f"In month {more} more flights were late than the probabilities say. In month {turned} as many as they "
-                "say, but others: the share of late flights is as expected, and the loss is not."
+                f"{missing:.0%} of the labels never came, of all kinds alike. In month {more} more flights were late "
+                f"than the probabilities say. In month {turned} as many as they say, but others: the share of late "
+                "flights is as expected, and the loss is not."
             )
             self._months(answer, year, sorted([more, turned]), told)

@@ -72,6 +72,8 @@ class Labels(Exercise):
         wrong = np.flatnonzero(~((found == right) | (np.isnan(found) & np.isnan(right))))
         if len(wrong):
             row = int(wrong[0])
+            if np.isnan(right[row]):
+                told += " A flight is not punctual because nobody knows: NaN."
             name = log["request_id"].iloc[row]
             came = labels[labels["request_id"] == name]
             lines = [f"{late} on {day:%d %B}" for late, day in zip(came["late"], came["known_on"], strict=True)]

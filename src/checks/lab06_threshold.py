@@ -24,7 +24,7 @@ class Quiet:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Quiet:
-        return cls(10 ** rng.uniform(-2, 1.5, CHECKS), rng.uniform(1.0, 5.0, CHECKS))
+        return cls(10 ** rng.uniform(-2, 1.5, CHECKS), rng.uniform(2.0, 6.0, CHECKS))
 
     def windows(self, rng: np.random.Generator, count: int) -> Numbers:
         """Values of the checks, shape (count, CHECKS)."""

@@ -202,7 +202,8 @@ def _move(rng: np.random.Generator, rows: NDArray[np.int64], trouble: Trouble) -
         wanted = same["hour"] >= 17 if trouble.target == "evening" else same["carrier"] == trouble.target
         there = start[place] + np.flatnonzero(wanted.to_numpy())
         moved = rng.random(ROWS_A_DAY) < 0.6
-        rows[day, moved] = rng.choice(there, int(moved.sum()))
+        if len(there):  # on a day of storm there may be none
+            rows[day, moved] = rng.choice(there, int(moved.sum()))
 
 
 def _numbered(table: pd.DataFrame) -> pd.DataFrame:
