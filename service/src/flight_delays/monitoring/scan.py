@@ -20,9 +20,9 @@ from flight_delays.features import NAMES
 from flight_delays.prediction_log import LogChunk, _open_to_read
 
 ROWS_AT_A_TIME = 100_000
-_RECORDS_AT_A_TIME = 2_000  # a record may be a batch of 10,000 rows
+_RECORDS_AT_A_TIME = 500  # small enough for the processor's cache; a record may be 10,000 rows
 _FLOAT32 = np.dtype("<f4")
-_COLUMNS = "id, request_id, received_at, version, rows, features, probabilities"
+_COLUMNS = "id, received_at, version, rows, features, probabilities, request_id"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def scan(
     since: float | None = None,
     until: float | None = None,
     rows_at_a_time: int = ROWS_AT_A_TIME,
+    request_ids: bool = True,
 ) -> Iterator[Scanned]:
     """Read the requests after a record, and between two times if given; no batch is split.
 
@@ -49,6 +50,7 @@ def scan(
         after: number of a record; 0 for all.
         since, until: seconds since 1970, UTC; the first included, the second not.
         rows_at_a_time: a chunk has at least so many rows, the last one perhaps fewer.
+        request_ids: False leaves them out, where nobody asks for them: they are None.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -60,7 +62,8 @@ def scan(
             where.append(f"received_at {operator} ?")
             values.append(bound)
     order = "" if len(values) > 1 else " ORDER BY id"  # else SQLite may use the index of the times
-    query = f"SELECT {_COLUMNS} FROM predictions WHERE {' AND '.join(where)}{order}"
+    columns = _COLUMNS if request_ids else _COLUMNS.replace("request_id", "NULL")
+    query = f"SELECT {columns} FROM predictions WHERE {' AND '.join(where)}{order}"
     with closing(_open_to_read(path)) as connection:
         cursor = connection.execute(query, values)
         cursor.arraysize = _RECORDS_AT_A_TIME
@@ -68,35 +71,63 @@ def scan(
 
 
 def _chunks(cursor: sqlite3.Cursor, rows_at_a_time: int) -> Iterator[Scanned]:
-    records: list[tuple] = []
-    rows = 0
+    parts = _Parts()
     while some := cursor.fetchmany():
-        records += some
-        rows += sum(record[4] for record in some)
-        if rows >= rows_at_a_time:
-            yield _join(records)
-            records, rows = [], 0
-    if records:
-        yield _join(records)
+        parts.add(some)
+        if parts.rows >= rows_at_a_time:
+            yield parts.joined()
+            parts = _Parts()
+    if parts.rows:
+        yield parts.joined()
 
 
-def _join(records: list[tuple]) -> Scanned:
-    ids, request_id, received_at, version, rows, features, probabilities = zip(
-        *records, strict=True
-    )
-    counts = np.array(rows, np.int64)
-    _check(ids, counts, features, len(NAMES))
-    _check(ids, counts, probabilities, 1)
-    before = np.cumsum(counts) - counts
-    chunk = LogChunk(
-        matrix=np.frombuffer(b"".join(features), _FLOAT32).reshape(-1, len(NAMES)),
-        probabilities=np.frombuffer(b"".join(probabilities), _FLOAT32),
-        request_id=np.repeat(np.array(request_id, object), counts),
-        row=np.arange(counts.sum()) - np.repeat(before, counts),
-        received_at=np.repeat(np.array(received_at, float), counts),
-        version=np.repeat(np.array(version, object), counts),
-    )
-    return Scanned(chunk, max(ids))
+class _Parts:
+    """Records taken apart as soon as they are read: a hundred thousand tuples that live on would
+    cost the garbage collector more time than reading them takes."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._last_id = 0
+        self._counts: list[NDArray[np.int64]] = []
+        self._features, self._probabilities = bytearray(), bytearray()
+        self._received_at: list[NDArray[np.float64]] = []
+        self._versions: list[NDArray[np.object_]] = []
+        self._request_ids: list[NDArray[np.object_]] = []
+
+    def add(self, records: list[tuple]) -> None:
+        """Take in some records."""
+        ids, received_at, version, rows, features, probabilities, request_id = zip(
+            *records, strict=True
+        )
+        counts = np.array(rows, np.int64)
+        _check(ids, counts, features, len(NAMES))
+        _check(ids, counts, probabilities, 1)
+        self.rows += int(counts.sum())
+        self._last_id = max(self._last_id, *ids)
+        self._counts.append(counts)
+        self._features += b"".join(features)
+        self._probabilities += b"".join(probabilities)
+        self._received_at.append(np.array(received_at, float))
+        self._versions.append(np.array(version, object))
+        self._request_ids.append(np.array(request_id, object))
+
+    def joined(self) -> Scanned:
+        """All of it, one entry a row."""
+        counts = np.concatenate(self._counts)
+        before = np.cumsum(counts) - counts
+
+        def each(parts: list[NDArray]) -> NDArray:
+            return np.repeat(np.concatenate(parts), counts)
+
+        chunk = LogChunk(
+            matrix=np.frombuffer(self._features, _FLOAT32).reshape(-1, len(NAMES)),
+            probabilities=np.frombuffer(self._probabilities, _FLOAT32),
+            request_id=each(self._request_ids),
+            row=np.arange(self.rows) - np.repeat(before, counts),
+            received_at=each(self._received_at),
+            version=each(self._versions),
+        )
+        return Scanned(chunk, self._last_id)
 
 
 def _check(

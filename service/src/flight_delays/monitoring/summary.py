@@ -216,7 +216,8 @@ class Summariser:
         if time_of is by_clock and last is not None:
             until = _seconds(last + timedelta(days=1))
         taken, vocabularies = 0, read_vocabularies(path)
-        for part in scan(path, self.last_id, since, until):
+        ids = time_of is not by_clock
+        for part in scan(path, self.last_id, since, until, request_ids=ids):
             chunk, days = part.chunk, day_of(time_of(part.chunk))
             keep = np.ones(len(chunk), bool)
             if first is not None:
