@@ -19,11 +19,18 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from flight_delays.bundle import Bundle
 from flight_delays.features import NAMES
+from flight_delays.monitoring.clock import by_request_id
 from flight_delays.monitoring.exporter import Snapshot
 from flight_delays.monitoring.inbox import Inbox
+from flight_delays.monitoring.reference import Reference
+from flight_delays.monitoring.scenario import apply, read_scenario
+from flight_delays.monitoring.signals import LENGTHS
+from flight_delays.monitoring.watch import Watch
 from flight_delays.monitoring.watch_app import make_watch_app, running
 from flight_delays.schemas import EXAMPLE_FLIGHT
 
@@ -37,6 +44,7 @@ from flight_delays.monitoring.trial import (
 )
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
+SCENARIOS = MONITORING.parent / "scenarios"
 DASHBOARDS = sorted((MONITORING / "grafana/dashboards").glob("*.json"))
 EVERY = "300ms"
 PATIENCE_S = 60  # for what must come; a test that needs all of it fails
@@ -103,8 +111,8 @@ class StandIn:
     def see(self, psi: float = 0.01, **figures: float) -> None:
         """See a window with this PSI in temperature, and these figures."""
         features = [*NAMES, "prediction"]
-        checks = [(name, days) for name in features for days in (1, 7, 28)]
-        hot = {("temperature", 28): psi}
+        checks = [(name, days) for name in features for days in LENGTHS]
+        hot = {("temperature", max(LENGTHS)): psi}
         distances = {
             "drift_psi": dict.fromkeys(checks, 0.01) | hot,
             "drift_limit": dict.fromkeys(checks, 0.1) | dict.fromkeys(hot, 3.0),
@@ -195,6 +203,39 @@ def test_a_fault_of_the_data_is_told_and_what_follows_from_it_is_not(
         standing = {a["labels"]["alertname"]: a["status"] for a in trial.watchers.alerts()}
         assert set(standing) == {"DataFault", "Drift", "Decay"}
         assert standing["Drift"]["state"] == standing["Decay"]["state"] == "suppressed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "about"),
+    [("mix", "Drift", "departure_minute"), ("concept", "Decay", "worse than it was")],
+)
+def test_what_is_injected_into_real_flights_is_told_once(
+    programs: Programs, bundle: Bundle, reference: Reference, flights: pd.DataFrame,
+    make_log: Callable[..., Any], days_between: Callable[..., pd.DataFrame], tmp_path: Path,
+    kind: str, told: str, about: str,
+) -> None:  # fmt: skip
+    changed = apply(flights, read_scenario(SCENARIOS / f"{kind}.toml"))  # from August on
+    logged = make_log(tmp_path, bundle, days_between(changed, date(2013, 7, 4), date(2013, 7, 31)))
+    file = reference.write(tmp_path / "reference.json")
+    watch = Watch(logged.log, file, logged.labels, time_of=by_request_id)
+    inbox = Inbox(tmp_path / "inbox")
+    app = Listening(make_watch_app(watch, inbox))
+    assert watch.look()
+    with (
+        running(app) as url,
+        run_watchers(programs, MONITORING, tmp_path, watch=url, every=EVERY),
+    ):
+        app.wait("/metrics", 4)
+        assert app.seen["/alerts"] == 0, watch.snapshot.to_json()
+        make_log(tmp_path, bundle, days_between(changed, date(2013, 8, 1), date(2013, 8, 31)))
+        assert watch.look()
+        assert watch.snapshot.figures[f"{told.lower()}_faults"] > 0, watch.snapshot.to_json()
+        app.wait("/alerts", 1)
+        app.wait_for_more("/metrics", 10)
+    assert app.seen["/alerts"] == 1
+    (alert,) = inbox.waiting()
+    assert alert.name == told
+    assert about in alert.annotations["summary"]
 
 
 def test_prometheus_answers_every_query_of_every_dashboard(

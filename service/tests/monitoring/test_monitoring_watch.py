@@ -29,6 +29,7 @@ from flight_delays.monitoring.drift import drift
 from flight_delays.monitoring.inbox import Inbox
 from flight_delays.monitoring.labels import LabelStore
 from flight_delays.monitoring.reference import Reference
+from flight_delays.monitoring.signals import LENGTHS
 from flight_delays.monitoring.summary import summarise
 from flight_delays.monitoring.watch import Watch, watching
 from flight_delays.monitoring.watch_app import make_watch_app, running
@@ -73,8 +74,8 @@ def test_it_sees_whole_days_of_a_window(
     assert (seen.first, seen.last) == (date(2013, 7, 3), date(2013, 7, 30))
     expected = summarise(july.log, reference.bins, seen.first, seen.last, by_request_id)
     assert seen.figures["window_rows"] == expected.rows.sum()
-    # A day, a week and four weeks, each with limits of its own.
-    parts = [expected.between(date(2013, 7, first), None) for first in (30, 24, 3)]
+    # A day, a week: each length has limits of its own.
+    parts = [expected.between(date(2013, 7, 31 - length), None) for length in LENGTHS]
     assert seen.drift == sum((drift(reference, part) for part in parts), Findings())
     assert seen.figures["drift_faults"] == len(seen.drift.failed)
     assert watch.rows_read == len(july.flights)
@@ -86,7 +87,7 @@ def test_the_limit_in_the_metrics_is_the_one_that_was_judged(
     watch = Watch(july.log, reference_file, time_of=by_request_id)
     watch.look()
     psi, limit = (watch.snapshot.distances[name] for name in ("drift_psi", "drift_limit"))
-    assert set(psi) == set(limit) == {(name, days) for name in CHECKED for days in (1, 7, 28)}
+    assert set(psi) == set(limit) == {(name, days) for name in CHECKED for days in LENGTHS}
     # What Prometheus' rule finds is what the findings say.
     beyond = {key for key in psi if psi[key] > limit[key]}
     assert {name for name, _ in beyond} == {f.check for f in watch.snapshot.drift.failed}
@@ -158,11 +159,11 @@ def test_another_reference_is_followed(reference: Reference, july: Any, tmp_path
     file = reference.write(tmp_path / "reference.json")
     watch = Watch(july.log, file, time_of=by_request_id)
     watch.look()
-    before = watch.snapshot.distances["drift_limit"]["carrier", 28]
+    before = watch.snapshot.distances["drift_limit"]["carrier", max(LENGTHS)]
     wider = replace(reference.thresholds, score=reference.thresholds.score + 1)
     replace(reference, thresholds=wider).write(file)
     assert watch.look()
-    assert watch.snapshot.distances["drift_limit"]["carrier", 28] > before
+    assert watch.snapshot.distances["drift_limit"]["carrier", max(LENGTHS)] > before
 
 
 def test_it_waits_for_a_reference_and_for_a_log(
@@ -191,6 +192,14 @@ def test_by_the_clock_it_reads_no_more_than_it_judges(reference_file: Path, logg
     assert watch.look()
     assert (watch.snapshot.first, watch.snapshot.last) == (date(2013, 8, 18), date(2013, 9, 14))
     assert watch.rows_read < len(logged.flights) / 1.5
+
+
+def test_days_on_which_nobody_asked_are_counted(reference_file: Path, logged: Any) -> None:
+    last = date(2013, 9, 30)
+    for now, silent in ((date(2013, 10, 1), 0), (date(2013, 10, 4), 3)):
+        watch = Watch(logged.log, reference_file, time_of=by_clock, now=at(now))
+        assert watch.look()
+        assert (watch.snapshot.last, watch.snapshot.figures["silent_days"]) == (last, silent)
 
 
 def test_a_log_without_a_whole_day_is_no_fault(reference_file: Path, logged: Any) -> None:

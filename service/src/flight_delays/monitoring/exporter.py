@@ -29,6 +29,7 @@ SHARES = {
 }
 FIGURES = {
     "window_rows": "Predictions in the window.",
+    "silent_days": "Whole days at the end of the window without a prediction.",
     "labelled_share": "Share of the window's predictions whose flight has a label.",
     "log_loss": "Log loss on the labelled predictions of the window.",
     "roc_auc": "ROC AUC on the labelled predictions of the window.",

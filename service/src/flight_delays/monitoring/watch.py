@@ -3,9 +3,9 @@
 A look costs what is new: the rows that the log has got since the last one, and the labels only if
 any came. It judges whole days, since half a day has another mix of flights and half of its rows.
 
-    the last day, 7 and 28 days    drift, against the limits of each length
-    the last 28 days               performance, and its decay
-    the last 7 days                quality: a fault that was mended is no alert a month later
+    the last day, the last 7    drift, against the limits of each length
+    the last 7                  quality: a fault that was mended is no alert a month later
+    the last 28                 performance, and its decay
 
 A look that fails, because there is no reference yet or the disk is gone, keeps the old snapshot,
 whose age is a metric with an alert of its own. The next look may succeed.
@@ -161,7 +161,8 @@ class Watch:
             last,
             _shares(reference, window),
             _distances(reference, windows),
-            _figures(window, outcomes, faults, drifts, decays),
+            {"silent_days": float((today - last).days - 1)}
+            | _figures(window, outcomes, faults, drifts, decays),
             faults,
             drifts,
             decays,
