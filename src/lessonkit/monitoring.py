@@ -99,7 +99,7 @@ def draw_moved(moved: pd.DataFrame, title: str) -> None:
         for column, figure in enumerate(marks):
             colour = ORANGE if marks.loc[name, figure] else "#eeeeee"
             axes.add_patch(plt.Rectangle((column + 0.03, row + 0.06), 0.94, 0.88, color=colour))
-            text = forms[figure].format(moved.loc[name, figure])
+            text = forms[figure].format(moved.loc[name, figure]).replace("-0", "+0")
             if figure == "P(X)" and marks.loc[name, figure]:
                 text += f"\n{moved.loc[name, 'most']}".replace("_", " ")
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9)
