@@ -119,7 +119,7 @@ def test_a_changed_concept_heals(run, bundle_folder):
     assert rows[2].served.log_loss < rows[2].frozen.log_loss
     text = table(rows)
     assert text.splitlines()[1].startswith("2013-07")
-    assert "deployed" in text and "train on the" in text
+    assert "deployed" in text and "days to train on since then" in text
 
 
 def test_months_of_a_period():

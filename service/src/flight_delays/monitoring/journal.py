@@ -44,7 +44,7 @@ class Turn(BaseModel):
         version: the model whose predictions were looked at.
         evidence: digest of what was seen, and of the policy.
         figures: what was seen, see `evidence.Evidence`.
-        failed: the checks that failed, by their names.
+        failed: the checks that led to the decision, and what they found.
         action, reasons, train_from, change: the decision.
         quarantined: the days set aside, for `quarantine`.
         injected: what was changed on purpose, a line each.

@@ -178,7 +178,8 @@ class Loop:
         decision: Decision,
         alerts: tuple[str, ...],
     ) -> Turn:
-        failed = Findings([*evidence.quality, *evidence.drift, *(evidence.decay or ())]).failed
+        judged = {"quarantine": evidence.quality, "retrain": evidence.decay}
+        failed = (judged.get(decision.action) or evidence.drift).failed
         faulty: list[date] = []
         if decision.action == "quarantine":
             faulty = self.faulty_days(version, evidence.first, evidence.last)
@@ -191,7 +192,7 @@ class Loop:
             version=version,
             evidence=digest,
             figures={"rows": evidence.rows, "labelled": evidence.labelled, **evidence.figures},
-            failed=tuple(finding.check for finding in failed),
+            failed=tuple(f"{finding.check}: {finding.found}" for finding in failed),
             action=decision.action,
             reasons=decision.reasons,
             train_from=decision.train_from,

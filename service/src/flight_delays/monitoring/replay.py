@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 TRAINED_THROUGH = date(2013, 6, 30)
 LOG_TIMEOUT_S, LOG_PAUSE_S = 20.0, 0.1
+SHOWN = 2  # checks in a line of the table
 ONE_DAY = timedelta(days=1)
 LANDED = timedelta(hours=20)  # of the day on which a label comes
 
@@ -338,5 +339,14 @@ def _three(value: float | None) -> str:
 
 
 def seen(turn: Turn) -> str:
-    """What a turn saw and why it decided so, in one sentence or two."""
-    return "; ".join(turn.reasons[:2])
+    """What a turn saw and why it decided so, in a sentence or two."""
+    if turn.action not in ("quarantine", "retrain"):
+        return "; ".join(turn.reasons)
+    parts = list(turn.failed[:SHOWN])
+    if len(turn.failed) > SHOWN:
+        parts.append(f"{len(turn.failed) - SHOWN} more")
+    if turn.action == "quarantine":
+        parts.append(f"{len(turn.quarantined)} days set aside")
+    elif turn.change is not None:
+        parts.append(turn.reasons[-1])
+    return "; ".join(parts)
