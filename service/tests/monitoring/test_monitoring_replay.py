@@ -122,6 +122,12 @@ def test_a_changed_concept_heals(run, bundle_folder):
     assert "deployed" in text and "days to train on since then" in text
 
 
+def test_a_folder_with_another_replay(tmp_path):
+    (tmp_path / "state").mkdir()
+    with pytest.raises(ValueError, match="there is a replay already"):
+        next(replay(Replay(tmp_path, tmp_path)))
+
+
 def test_months_of_a_period():
     cut = list(months(date(2013, 7, 15), date(2013, 9, 3)))
     assert cut == [

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from flight_delays.app import LOG_FILE
 from flight_delays.monitoring.clock import TimeOf, by_clock
 from flight_delays.monitoring.decide import Decision, Policy, decide
 from flight_delays.monitoring.journal import DEPLOYED, Journal, Outcome, Turn
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from flight_delays.monitoring.evidence import Evidence
 
 MIN_REFERENCE_DAYS = 42
-LOG_FILE = "predictions.sqlite"
 STAGES = ("test", "train", "validate", "package", "deploy")
 REFUSED = {
     "test": "refused by the tests of the code",

@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flight_delays.app import LOG_FILE
 from flight_delays.features import Columns
 from flight_delays.metadata import Scores
 from flight_delays.monitoring.clock import Times, by_request_id
 from flight_delays.monitoring.decide import Policy
 from flight_delays.monitoring.journal import Turn
 from flight_delays.monitoring.labels import Label, LabelStore
-from flight_delays.monitoring.loop import LOG_FILE, Loop, LoopPlace
+from flight_delays.monitoring.loop import Loop, LoopPlace
 from flight_delays.monitoring.running import running_service
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.config import KEY, URL, ModelSection, Surroundings, read_config
@@ -112,14 +113,17 @@ def replay(what: Replay) -> Iterator[Month]:
     """Replay month by month; a service runs until the last one.
 
     Raises:
+        ValueError: the folder holds another replay.
         LoopFailed, OSError, ValueError: see `loop.Loop.turn` and `running.running_service`.
     """
     from flight_delays.bundle import load_bundle
 
+    state, labels_file = what.folder / "state", what.folder / "labels.sqlite"
+    if state.exists():
+        raise ValueError(f"{what.folder}: there is a replay already; name another folder")
     flights = _flights(what)
     bundle = _first_bundle(what, flights)
     key = secrets.token_urlsafe(24)
-    state, labels_file = what.folder / "state", what.folder / "labels.sqlite"
     with running_service(state, bundle, key) as url, LabelStore(labels_file) as labels:
         environment = {URL: url, KEY: key}
         place = LoopPlace(
