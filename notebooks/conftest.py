@@ -7,6 +7,8 @@ The summary says so. A notebook names what it needs in its metadata, as
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -57,7 +59,13 @@ def _lack_docker() -> str:
 
 
 def _lack_prometheus() -> str:
-    """Prometheus and Alertmanager, installed or unpacked from Debian's packages."""
-    from lessonkit.alert_trial import missing
+    """Prometheus and Alertmanager, installed or from Debian's packages, fetched if need be.
 
+    Two workers may come here at once: fetch.py does its work once.
+    """
+    from lessonkit.alert_trial import MONITORING, missing
+
+    if missing() and shutil.which("apt-get"):
+        fetch = [sys.executable, str(MONITORING / "debian" / "fetch.py")]
+        subprocess.run(fetch, capture_output=True, check=False)  # what went wrong `missing` tells
     return missing().removeprefix("Not run: ")
