@@ -83,6 +83,18 @@ def test_an_alert_that_is_over_still_waits_and_says_that_it_is_over(tmp_path: Pa
     assert inbox.resolved(DRIFT)
 
 
+def test_that_an_alert_is_over_waits_no_longer_than_the_alert(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    other = replace(DRIFT, fingerprint="0b"), replace(OVER, fingerprint="0b")
+    inbox.put([DRIFT, OVER, other[0]])
+    inbox.done([DRIFT])  # both of its files
+    inbox.done([other[0]])
+    assert inbox.put([other[1]]) == [other[1]]  # comes after the loop has acted
+    assert inbox.put([other[1]]) == []
+    assert not any((tmp_path / "waiting").iterdir())
+    assert inbox.resolved(DRIFT) and inbox.resolved(other[0])
+
+
 def test_the_same_alert_from_many_threads_is_new_to_one(tmp_path: Path) -> None:
     inbox, count = Inbox(tmp_path), 8
     together, new = Barrier(count), []

@@ -102,7 +102,8 @@ class Inbox:
     def put(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Take in the alerts that were never seen before; return these.
 
-        An alert that is over keeps its file and gets another beside it, also once.
+        That an alert is over is a file beside its own, also once; if the alert was put away
+        meanwhile, it is put away as well.
 
         Raises:
             InboxFull: more than MAX_WAITING would wait.
@@ -120,6 +121,7 @@ class Inbox:
                 self._write(file, alert)
             if new:
                 flush_folder(self._waiting)
+                flush_folder(self._done)
         return list(new.values())
 
     def waiting(self, status: Status = "firing") -> list[Alert]:
@@ -135,11 +137,10 @@ class Inbox:
         return [alert for alert in found if alert.status == status]
 
     def done(self, alerts: Iterable[Alert]) -> None:
-        """Put away alerts that were acted on. One that is put away already is left alone."""
+        """Put away alerts that were acted on, each with the word that it is over if that came."""
         with self._lock:
             for alert in alerts:
-                path = self._waiting / _file(alert)
-                if path.is_file():
+                for path in sorted(self._waiting.glob(f"{alert.identity}.*.json")):
                     rename(path, self._done / path.name)
             for folder in (self._done, self._waiting):
                 flush_folder(folder)
@@ -157,11 +158,16 @@ class Inbox:
         content = json.dumps(alert.to_json(), indent=1, ensure_ascii=False).encode()
         unfinished = self.folder / "unfinished"  # one at a time, under the lock
         write_file(unfinished, content)
-        rename(unfinished, self._waiting / file)
+        waits = alert.status == "firing" or (self._waiting / _firing(alert)).is_file()
+        rename(unfinished, (self._waiting if waits else self._done) / file)
 
 
 def _file(alert: Alert) -> str:
     return f"{alert.identity}.{alert.status}.json"
+
+
+def _firing(alert: Alert) -> str:
+    return f"{alert.identity}.firing.json"
 
 
 def _read(path: Path) -> Alert:
