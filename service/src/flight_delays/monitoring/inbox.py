@@ -140,7 +140,8 @@ class Inbox:
         """Put away alerts that were acted on, each with the word that it is over if that came."""
         with self._lock:
             for alert in alerts:
-                for path in sorted(self._waiting.glob(f"{alert.identity}.*.json")):
+                # Its own file last: whoever is killed in between finds it again.
+                for path in sorted(self._waiting.glob(f"{alert.identity}.*.json"), reverse=True):
                     rename(path, self._done / path.name)
             for folder in (self._done, self._waiting):
                 flush_folder(folder)
