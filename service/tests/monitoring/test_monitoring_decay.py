@@ -8,7 +8,9 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from scipy.stats import t
+from sklearn.metrics import roc_auc_score
 
+from flight_delays.flights import columns_of
 from flight_delays.monitoring.clock import by_request_id
 from flight_delays.monitoring.decay import (
     AUC,
@@ -192,3 +194,13 @@ def test_decay_of_a_window_whose_labels_have_not_come_is_not_judged(logged, refe
         window = read_window(logged.log, labels, date(2013, 7, 1), day, day, by_request_id)
     assert decay(reference, window.between(date(2013, 7, 8), day)) is None
     assert decay(OnlyOutcomes(reference.outcomes), window.of(window.late > 2)) is None
+
+
+def test_the_reference_is_not_flattered_by_the_flights_the_model_was_trained_on(
+    reference, bundle, window
+) -> None:
+    june = window[window["departure"].dt.month == 6]
+    as_trained = roc_auc_score(june["late"], bundle.predict(columns_of(june)))
+    held_out = reference.outcomes.between(date(2013, 6, 1), date(2013, 6, 30))
+    assert len(held_out) == 30 and held_out.labelled.sum() == len(june)
+    assert as_trained - held_out.roc_auc(held_out.once)[0] > 0.04

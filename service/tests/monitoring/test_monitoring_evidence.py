@@ -96,7 +96,10 @@ def test_the_past_is_judged_as_it_was_known_then(reference, logged, tmp_path: Pa
     as_of = date(2013, 9, 2)
     before = evidence_of(reference, logged, *AUGUST, as_of)
     with LabelStore(logged.labels) as labels, LabelStore(tmp_path / "more.sqlite") as more:
-        rows = labels._connection.execute("SELECT request_id, row, known_at, late FROM labels")
+        # Of August; the days before it matter only where something failed.
+        rows = labels._connection.execute(
+            "SELECT request_id, row, known_at, late FROM labels WHERE request_id LIKE '201308%'"
+        )
         known = [Label(i, r, bool(late), EPOCH + timedelta(seconds=s)) for i, r, s, late in rows]
         more.add(known)
         more.add(label._replace(late=True, known_at=datetime(2013, 9, 3)) for label in known)

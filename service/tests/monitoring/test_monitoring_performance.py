@@ -95,4 +95,6 @@ def test_without_labels_there_are_no_scores(september: Window) -> None:
 def test_the_same_window_gives_the_same_intervals(september: Window) -> None:
     first = performance(september, repeats=50)
     assert first == performance(september, repeats=50)
+    without = performance(september, repeats=50, with_slices=False)
+    assert without.slices == () and without.roc_auc == first.roc_auc
     assert np.isfinite([first.roc_auc.low, first.calibration_error.high]).all()

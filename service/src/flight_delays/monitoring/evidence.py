@@ -156,7 +156,7 @@ def _realized(window: Window) -> dict[str, float]:
     late = window.late[window.known] == 1
     if not late.any() or late.all():
         return {}
-    found = performance(window)
+    found = performance(window, with_slices=False)
     return {
         "roc_auc": found.roc_auc.estimate,
         "roc_auc_low": found.roc_auc.low,

@@ -84,8 +84,13 @@ _INTERVALS = (
 )  # fmt: skip
 
 
-def performance(window: Window, repeats: int = REPEATS, seed: int = 0) -> Performance:
+def performance(
+    window: Window, repeats: int = REPEATS, seed: int = 0, *, with_slices: bool = True
+) -> Performance:
     """Score a window.
+
+    Args:
+        with_slices: score the slices as well; they take most of the time.
 
     Raises:
         ValueError: no flight of it has a label, or all are late, or none is.
@@ -113,7 +118,7 @@ def performance(window: Window, repeats: int = REPEATS, seed: int = 0) -> Perfor
         mean_prediction=days.interval(days.mean(probability)),
         calibration_error=days.interval(days.calibration_error(late, probability, edges)),
         calibration=Calibration.fit(outcomes.late.sum(axis=0), outcomes.punctual.sum(axis=0)),
-        slices=tuple(_slices(window, days, late, probability, loss)),
+        slices=tuple(_slices(window, days, late, probability, loss)) if with_slices else (),
     )
 
 
