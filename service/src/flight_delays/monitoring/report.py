@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flight_delays.features import CATEGORIES, FEATURES, NUMBERS, Vocabulary
+from flight_delays.monitoring.decay import complete
 from flight_delays.monitoring.window import Window
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def write_report(
     """Write the report of a window against the sample of the reference.
 
     Of a longer window `ROWS` flights are drawn: Evidently keeps every point in memory. It has scores
-    where the window has labels of both kinds.
+    where the window has labels of both kinds; then it is about the days whose labels are complete
+    enough, see `decay.complete_days`.
 
     Args:
         path: the HTML file, about 5 MB.
@@ -52,7 +54,8 @@ def write_report(
     sample = reference.sample
     vocabulary = reference.bins.vocabulary
     then = _frame(sample.matrix, sample.honest, sample.late.astype(np.float32), vocabulary)
-    labelled = window.of(window.known)
+    labelled = complete(window)
+    labelled = labelled.of(labelled.known)
     with_scores = 0 < labelled.late.sum() < len(labelled)
     window = _drawn(labelled if with_scores else window)
     now = _frame(window.matrix, window.probabilities, window.late, window.vocabulary)
