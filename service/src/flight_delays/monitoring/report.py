@@ -34,8 +34,8 @@ def write_report(
 ) -> Path:
     """Write the report of a window against the sample of the reference.
 
-    Of a longer window `ROWS` flights are drawn: Evidently keeps every point in memory. It has scores
-    where the window has labels of both kinds; then it is about the days whose labels are complete
+    Of a longer window `ROWS` flights are drawn: Evidently keeps every point in memory. Where the
+    window has labels of both kinds it has scores, and is about the days whose labels are complete
     enough, see `decay.complete_days`.
 
     Args:
