@@ -70,7 +70,7 @@ def write_log(path: Path, bundle: Bundle, rows: int, batch: int) -> None:
 
 
 def measured(command: list[str]) -> str:
-    """What a command writes to stderr, and where the system tells them the time on a core and the most memory it had."""
+    """What a command writes to stderr, and, where the system tells, its time on a core and the most memory it had."""
     source = str(Path(flight_delays.__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
