@@ -28,7 +28,7 @@ env:
 labs:
 	@"$(PYTHON)" course.py labs $(ARGS)
 
-# make bench-grading, make bench-serving: measure; print a table, write bench/grading.json, bench/serving.json
+# make bench-grading, bench-monitoring, bench-serving: measure; print a table, write bench/NAME.json
 bench-%:
 	@"$(PYTHON)" course.py bench $* $(ARGS)
 

@@ -78,8 +78,41 @@ def grading(stored: Stored) -> str:
     return _lines(head, rows)
 
 
+def monitoring(stored: Stored) -> str:
+    """False alarms and delays of monitors in the same years; see bench/monitoring.py."""
+    rows = {(row["key"], row["injection"]): row for row in stored["rows"]}
+    keys = list(dict.fromkeys(key for key, _ in rows))
+    names = [rows[key, "all"]["monitor"] for key in keys]
+    real = {row["key"]: row for row in stored["real"]}
+
+    def delay(row: Stored) -> str:
+        if row["years"] is None:
+            return "-"
+        days = "never" if row["median_delay_days"] is None else f"{row['median_delay_days']:g}"
+        return f"{days} ({row['missed']})" if row["missed"] else days
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0%}"
+
+    whole = [rows[key, "all"] for key in keys]
+    lines = [["**false alarms a year**", *(_number(row["false_alarms_per_year"]) for row in whole)]]
+    lines += [["days in alarm, nothing injected", *(share(row["in_alarm_share"]) for row in whole)]]
+    lines += [["**median delay, all injections**", *(delay(row) for row in whole)]]
+    injections = [name for key, name in rows if key == keys[0] and name not in ("all", "none")]
+    lines += [[name, *(delay(rows[key, name]) for key in keys)] for name in injections]
+    lines += [["nothing: an alarm by luck", *(delay(rows[key, "none"]) for key in keys)]]
+    alarms = [real[key]["alarms"] for key in keys]
+    lines += [["alarms, July to December as it was", *("-" if one is None else str(len(one)) for one in alarms)]]
+    years, options = rows[keys[0], "none"]["years"], stored["options"]
+    told = (
+        f"{years or 0} years against {options['references']} references. Delays are medians in days; in brackets, of "
+        f"how many injected years nothing was said within {options['followed_days']} days."
+    )
+    return f"{told}\n\n{_lines(['', *names], lines)}"
+
+
 def _of(name: str) -> Callable[[Stored], str] | None:
-    return {"serving": serving, "grading": grading}.get(name)
+    return {"serving": serving, "grading": grading, "monitoring": monitoring}.get(name)
 
 
 def filled(text: str) -> str:

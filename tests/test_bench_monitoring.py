@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import monitoring
+from bench import monitoring, pages
 from bench.monitors.adwin import ERROR, Adwin
 from bench.monitors.alarms import QUIET, Names, first_raised, median_delay, raised
 from bench.monitors.days import NONE, Days, Rows, make_days
@@ -314,6 +314,21 @@ def test_the_summary_holds_ours_against_the_best_of_each() -> None:
     assert not later["no longer median delay than the soonest"]
     never = monitoring.summary(rows_of(ours=[watched(0, None, mix=None)], evidently=few))
     assert never["no longer median delay than the soonest"] is False
+
+
+def test_the_page_tells_every_monitor_and_injection() -> None:
+    rows = rows_of(ours=[watched(0, None, mix=2)], adwin=[watched(3, 1, mix=None)], nannyml=[])
+    real = [monitoring.Real("ours", "this", []), monitoring.Real("adwin", "ADWIN", ["2013-07-06"])]
+    real.append(monitoring.Real("nannyml", "NannyML"))
+    stored = {"options": {"references": 1, "followed_days": 182}, "rows": [asdict(row) for row in rows]}
+    told = pages.monitoring(stored | {"real": [asdict(one) for one in real]})
+    lines = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in told.split("\n")[2:-1]
+    }
+    assert lines["**false alarms a year**"] == ["0", "3", "-"]
+    assert lines["mix"] == ["2", "never (1)", "-"]
+    assert lines["nothing: an alarm by luck"] == ["never (1)", "1", "-"]
+    assert lines["alarms, July to December as it was"] == ["0", "1", "-"]
 
 
 def test_some_monitors_can_be_measured_anew() -> None:
