@@ -58,6 +58,16 @@ WRONG = {
         "find": "the condition is not seen",
         "mend": "the pipe stays",
     },
+    "lab06_drift_detective": {
+        "psi": "missing values left out",
+        "trap": "the logarithm of the p-value",
+        "limits": "each check by itself",
+        "labels": "as_of not looked at",
+        "estimate": "the share of late flights",
+        "detective": "all airports together",
+        "decide": "retrain first",
+        "alarms": "never seen costs nothing",
+    },
 }
 # What a right answer comes to where some of a lab's cases need an engine.
 RIGHT = {"lab04_containerize": "not all tried"}

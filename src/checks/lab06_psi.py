@@ -164,15 +164,14 @@ class Trap(Exercise):
     def form(self, answer: Answer, rng: np.random.Generator) -> None:
         reference, population = rng.normal(0, 1, 12_000), rng.normal(0.2, 1, 50_000)
         found = []
-        for seed in (1, 1):
-            result = answer.call("share_of_alarms", reference, population, 150, 20, seed)
+        for _ in range(6):  # a share of few windows comes out the same now and then
+            result = answer.call("share_of_alarms", reference, population, 150, 20, 1)
             found.append(number(result, "the share of the windows with an alarm"))
         told = "A share lies between 0 and 1."
         expect(0 <= found[0] <= 1, told, result, expected="between 0 and 1")
         told = "The same seed gave another share: draw from `np.random.default_rng(seed)`, made inside the function."
-        expect(
-            found[0] == found[1], told, result, got=f"{found[0]:.3f}, then {found[1]:.3f}", expected="the same twice"
-        )
+        got = ", ".join(f"{value:.3f}" for value in found)
+        expect(len(set(found)) == 1, told, result, got=got, expected="the same each time")
 
     @case("on data that did not drift, about 1 window in 20")
     def quiet(self, answer: Answer, rng: np.random.Generator) -> None:
