@@ -27,7 +27,7 @@ from flight_delays.store import ModelStore
 KEY = "a-key-for-tests-only"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 FLIGHTS = [EXAMPLE_FLIGHT | {"departure_minute": minute} for minute in (360, 720, 1080)]
-PATIENCE_S = 60  # for what has no event to wait for; a test that needs all of it fails
+PATIENCE_S = 120  # for what has no event to wait for; a test that needs all of it fails
 
 posix_signals = pytest.mark.skipif(
     os.name == "nt", reason="Windows has no SIGTERM to send to another process"
