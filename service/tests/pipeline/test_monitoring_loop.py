@@ -13,7 +13,14 @@ from filelock import FileLock
 from flight_delays.bundle import load_bundle
 from flight_delays.monitoring.evidence import Evidence
 from flight_delays.monitoring.journal import Turn
-from flight_delays.monitoring.loop import Loop, LoopBusy, LoopFailed, LoopPlace, ranges
+from flight_delays.monitoring.loop import (
+    Loop,
+    LoopBusy,
+    LoopFailed,
+    LoopPlace,
+    days_in_doubt,
+    ranges,
+)
 from flight_delays.pipeline import gate
 from flight_delays.pipeline.config import read_config
 from flight_delays.pipeline.findings import Finding, Findings
@@ -156,7 +163,7 @@ def test_new_labels_are_new_evidence(loop):
 
 def test_quarantined_days_are_trained_on_by_no_later_model(loop):
     loop.see(quality=FAULTY)
-    loop.faulty = [date(2013, 8, 5), date(2013, 8, 6), date(2013, 8, 20)]
+    loop.faulty = [date(2013, 8, 5), date(2013, 8, 6), date(2013, 8, 20)]  # two, and one later
     assert loop.turn(*AUGUST).quarantined == tuple(loop.faulty)
     loop.see(decay=FAULTY)
     turn = loop.turn(*OCTOBER)
@@ -275,6 +282,14 @@ def test_two_turns_at_once(loop):
     with FileLock(loop.folder / "lock"), pytest.raises(LoopBusy, match="another turn is running"):
         loop.turn(*AUGUST)
     assert loop.journal.turns() == []
+
+
+def test_days_in_doubt():
+    day = [date(2013, 8, number) for number in range(1, 11)]
+    assert days_in_doubt([]) == []
+    assert days_in_doubt([day[3]]) == [day[3]]
+    assert days_in_doubt([day[2], day[3], day[4], day[7], day[8]]) == day[2:9]
+    assert days_in_doubt([day[9], day[0]]) == [day[0], day[9]]
 
 
 def test_ranges_of_days():

@@ -183,7 +183,7 @@ class Loop:
         faulty: list[date] = []
         if decision.action == "quarantine":
             faulty = self.faulty_days(version, evidence.first, evidence.last)
-            faulty = faulty or days_of(evidence.first, evidence.last)
+            faulty = days_in_doubt(faulty) or days_of(evidence.first, evidence.last)
         return Turn(
             number=len(self.journal.turns()) + 1,
             first=evidence.first,
@@ -315,6 +315,17 @@ class Loop:
 def days_of(first: date, last: date) -> list[date]:
     """Each day from one to another, both included."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def days_in_doubt(faulty: list[date]) -> list[date]:
+    """The faulty days; if they are most of the days from the first to the last, all of those.
+
+    A fault that lasts is overlooked on a day here and there, and a model would be trained on them.
+    """
+    if not faulty:
+        return []
+    every = days_of(min(faulty), max(faulty))
+    return every if 2 * len(faulty) > len(every) else sorted(faulty)
 
 
 def ranges(days: Iterable[date]) -> list[dict[str, date]]:
