@@ -113,6 +113,11 @@ class Monitor:
         }
         for kind, checks in found.items():
             self._note(kind, day, checks)
+        return self.alarms
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is in force."""
         return tuple(self._alarms.values())
 
     def _quality(self) -> list[str]:
