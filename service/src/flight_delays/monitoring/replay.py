@@ -350,7 +350,8 @@ def seen(turn: Turn) -> str:
     if len(turn.failed) > SHOWN:
         parts.append(f"{len(turn.failed) - SHOWN} more")
     if turn.action == "quarantine":
-        parts.append(f"{len(turn.quarantined)} days set aside")
+        count = len(turn.quarantined)
+        parts.append(f"{count} {'day' if count == 1 else 'days'} set aside")
     elif turn.change is not None:
         parts.append(turn.reasons[-1])
     return "; ".join(parts)
