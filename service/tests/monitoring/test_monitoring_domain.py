@@ -39,7 +39,7 @@ def test_a_weather_of_each_day_is_not_taken_for_a_difference():
     """On flights of the same days the classifier would know each day again, and reach 0.9."""
     rng = np.random.default_rng(0)
     first, second = (flights_like(rng, 20, start) for start in ("2013-01-01", "2013-03-01"))
-    for day, matrix in (first, second):
+    for _, matrix in (first, second):
         weather = rng.normal(size=20)
         matrix[:, NAMES.index("pressure")] = np.repeat(weather, 100)
     assert domain_auc(*first, *second) < 0.7

@@ -60,7 +60,10 @@ def test_the_reference_has_no_fault(reference):
 
 
 PLANTED = {
-    "one reading in five is gone": ({"kind": "missing", "features": ["humidity"], "share": 0.2}, "missing"),
+    "one reading in five is gone": (
+        {"kind": "missing", "features": ["humidity"], "share": 0.2},
+        "missing",
+    ),
     "a tenth of three readings is gone": (
         {"kind": "missing", "features": ["temperature", "dew_point", "humidity"], "share": 0.1},
         "missing",

@@ -42,8 +42,8 @@ from flight_delays.monitoring.signals import (
 from flight_delays.monitoring.summary import Days, Summary
 
 RATE = 0.1
-"""False alarms a year, all checks of the monitor together: one in ten years. One a year would find a
-changed P(Y|X) three days sooner, and somebody would be called for nothing every year."""
+"""False alarms a year, all checks of the monitor together: one in ten years. One a year would find
+a changed P(Y|X) three days sooner, and somebody would be called for nothing every year."""
 
 DAYS_A_YEAR = 365
 BLOCK_DAYS = 28
