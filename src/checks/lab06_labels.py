@@ -64,6 +64,11 @@ class Labels(Exercise):
                 "entry, whatever the table of labels holds."
             )
             expect(len(result.value) == len(log), told, result, expected=f"{len(log)} entries")
+        told = (
+            "Give a NumPy array of floats, NaN where nothing is known: `ripe_days` and the cells below compute with it."
+        )
+        if isinstance(result.value, list | tuple):
+            expect(False, told, result, expected="a NumPy array")
         return array(result, (len(log),), "an array with an entry for each row of the log"), result
 
     def _compare(self, answer: Answer, log: pd.DataFrame, labels: pd.DataFrame, told: str, as_of: str = AS_OF) -> None:
@@ -166,3 +171,11 @@ class Labels(Exercise):
             right = [one for one, value in share.items() if value >= limit]
             told = "A day is ripe if the share of its rows with a label is at least `share`, each day by itself."
             expect([str(one)[:10] for one in found] == right, told, result, expected=show(right))
+        mixed = answer.call("with_index", over_there(answer, log), rng.permutation(len(log)).tolist()).value
+        expect(isinstance(mixed, Thing), "`with_index` is not the one of the set-up cell: run that cell again.")
+        result = answer.call("ripe_days", mixed.ref, late, float(limit))
+        told = (
+            "The same rows with an index in another order, and other days are ripe. `late` goes with the rows by their "
+            "place, and pandas matches by the index: take `.to_numpy()` of the column first."
+        )
+        expect(result.value is not None and list(result.value) == list(found), told, result, expected=show(right))

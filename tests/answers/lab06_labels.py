@@ -30,7 +30,7 @@ def known_labels(predictions, labels, as_of):
     for name, late, day in zip(labels["request_id"], labels["late"], labels["known_on"]):
         if day <= as_of and day >= newest.get(name, (pd.Timestamp.min, None))[0]:
             newest[name] = (day, float(late))
-    return [newest[name][1] if name in newest else None for name in predictions["request_id"]]
+    return np.array([newest[name][1] if name in newest else np.nan for name in predictions["request_id"]])
 
 def ripe_days(predictions, late, share):
     seen, known = {}, {}
@@ -94,6 +94,13 @@ LABELS_WRONG = {
             '    return predictions.sort_index()["request_id"].map(lookup).to_numpy(dtype=float)',
         ),
         "Go by their place, not by their index",
+    ),
+    "a list with None": (
+        _labels(
+            'return predictions["request_id"].map(lookup).to_numpy(dtype=float)',
+            'found = predictions["request_id"].map(lookup)\n    return [None if one != one else one for one in found]',
+        ),
+        "Give a NumPy array of floats",
     ),
     "a Series": (_labels(".to_numpy(dtype=float)", ""), "A pandas Series becomes one"),
     "ripe if anything is known": (_labels(">= share", "> 0"), "A day is ripe if the share"),
