@@ -13,6 +13,7 @@ import lessonkit
 from flight_delays.monitoring.replay import Month, Replay, replay
 
 SERVICE = Path(lessonkit.__file__).resolve().parents[2] / "service"
+SCENARIOS = SERVICE / "scenarios"
 # The pipeline's own tests of the code take longer than a lesson should; those of the features are enough here.
 TESTS = ["-q", "tests/test_service_features.py"]
 # How fast a model answers is lesson 05's subject; here a busy machine shall not decide what the loop does.
@@ -31,7 +32,7 @@ def rehearse(
     reference: Path,
     first: date,
     last: date,
-    scenario: str | None = None,
+    scenario: Path | None = None,
     *,
     beside: bool = False,
 ) -> list[Month]:
@@ -46,7 +47,7 @@ def rehearse(
     reference
         What it is compared with, as `Reference.write` wrote it.
     scenario
-        Name of a file in service/scenarios, without its ending; None for the flights as they flew.
+        A file of changes made on purpose, such as those of `SCENARIOS`; None for the flights as they flew.
     beside
         Whether to score a model as well that is trained each month on all flights before it, whatever was seen.
 
@@ -64,7 +65,7 @@ def rehearse(
         project=SERVICE,
         first=first,
         last=last,
-        scenario=SERVICE / "scenarios" / f"{scenario}.toml" if scenario else None,
+        scenario=scenario,
         changes={"test.arguments": TESTS, **PATIENT},
         beside=beside,
     )
@@ -81,5 +82,5 @@ def told(months: Sequence[Month]) -> str:
         scores = [f"{one.roc_auc:.3f}" for one in (month.served, month.frozen, month.monthly) if one]
         done, champion = (outcome.done, f"of {(outcome.champion or '')[:10]}") if outcome else ("", "")
         lines.append([f"{month.first:%Y-%m}", *scores, month.turn.action, done, champion])
-    injected = [line.split(", 2013")[0] for line in months[0].turn.injected]
+    injected = [line.split("; all flights")[0].split(", 2013")[0] for line in months[0].turn.injected]
     return "\n".join([*injected, pd.DataFrame(lines, columns=heads).to_string(index=False)])
