@@ -14,13 +14,13 @@ from labkit.exercise import Exercise, case, expect
 Numbers = NDArray[np.float64]
 LENGTHS = [1, 2, 4, 7, 14, 28]
 START, DRIFTED_DAYS, YEAR = 30, 120, 365
-DRIFTS = 4.0
 
 
 @dataclass(frozen=True)
 class Prices:
     alarm: float
     day: float
+    drifts: float = 4.0
 
     def cost(self, quiet: Numbers, after: Numbers, limit: float) -> float:
         """What a year costs with this limit.
@@ -28,12 +28,12 @@ class Prices:
         Parameters
         ----------
         quiet, after
-            Means of the last days: of quiet years, and of drifting runs from START on.
+            Means of the last days: of quiet years, and of drifting runs from their first drifted day on.
         """
         alarms = (quiet > limit).sum() / len(quiet)
         over = after > limit
         delay = np.where(over.any(axis=1), over.argmax(axis=1), after.shape[1])
-        return float(self.alarm * alarms + self.day * DRIFTS * delay.mean())
+        return float(self.alarm * alarms + self.day * self.drifts * delay.mean())
 
 
 def means(series: Numbers, length: int) -> Numbers:
@@ -58,22 +58,22 @@ class Monitor:
     def quiet(self, rng: np.random.Generator, runs: int) -> Numbers:
         return rng.normal(self.level, self.noise, (runs, YEAR))
 
-    def drifted(self, rng: np.random.Generator, runs: int) -> Numbers:
+    def drifted(self, rng: np.random.Generator, runs: int, start: int) -> Numbers:
         series = rng.normal(self.level, self.noise, (runs, DRIFTED_DAYS))
-        series[:, START:] += self.rise
+        series[:, start:] += self.rise
         return series
 
 
-def after_start(drifted: Numbers, length: int) -> Numbers:
-    """The means from START on; every window of LENGTHS is full by then."""
-    return means(drifted, length)[:, START - length + 1 :]
+def after_start(drifted: Numbers, length: int, start: int) -> Numbers:
+    """The means from the day start on; every window of LENGTHS is full by then."""
+    return means(drifted, length)[:, start - length + 1 :]
 
 
-def best(quiet: Numbers, drifted: Numbers, prices: Prices) -> float:
+def best(quiet: Numbers, drifted: Numbers, start: int, prices: Prices) -> float:
     """What the cheapest of a fine grid costs."""
     costs = []
     for length in LENGTHS:
-        calm, moving = means(quiet, length), after_start(drifted, length)
+        calm, moving = means(quiet, length), after_start(drifted, length, start)
         limits = np.quantile(moving, np.linspace(0.01, 0.99, 50))
         costs += [prices.cost(calm, moving, float(limit)) for limit in limits]
     return min(costs)
@@ -94,19 +94,19 @@ class Alarms(Exercise):
         "was never seen, and costs all the days that are left.",
     )
 
-    def _judge(self, answer: Answer, rng: np.random.Generator, prices: Prices, told: str) -> None:
+    def _judge(self, answer: Answer, rng: np.random.Generator, prices: Prices, told: str, start: int = START) -> None:
         monitor = Monitor.draw(rng)
-        quiet, drifted = monitor.quiet(rng, 80), monitor.drifted(rng, 150)
-        result = answer.call("choose", quiet, drifted, START, LENGTHS, prices.alarm, prices.day, DRIFTS)
+        quiet, drifted = monitor.quiet(rng, 80), monitor.drifted(rng, 150, start)
+        result = answer.call("choose", quiet, drifted, start, LENGTHS, prices.alarm, prices.day, prices.drifts)
         pair = result.value
         pair = pair.tolist() if isinstance(pair, np.ndarray) else pair
         fits = isinstance(pair, list | tuple) and len(pair) == 2 and all(map(is_number, pair))
         expect(fits, "Give two numbers, the length and the limit.", result, expected="(length, limit)")
         expect(pair[0] in LENGTHS, "The length is one of `lengths`.", result, expected=f"one of {LENGTHS}")
-        quiet, drifted = monitor.quiet(rng, 100), monitor.drifted(rng, 200)
+        quiet, drifted = monitor.quiet(rng, 100), monitor.drifted(rng, 200, start)
         length = int(pair[0])
-        cost = prices.cost(means(quiet, length), after_start(drifted, length), float(pair[1]))
-        least = best(quiet, drifted, prices)
+        cost = prices.cost(means(quiet, length), after_start(drifted, length, start), float(pair[1]))
+        least = best(quiet, drifted, start, prices)
         dear = f"{cost:.0f} a year on fresh data, with {pair[0]:g} days and {pair[1]:.3g}"
         expect(cost < 1.3 * least, told, result, got=dear, expected=f"about {least:.0f} a year")
 
@@ -131,3 +131,12 @@ class Alarms(Exercise):
         told = "There is a cheaper pair. Is a drift that is never seen counted, with all the days that are left?"
         for alarm, day in ((10.0, 2.0), (30.0, 5.0)):
             self._judge(answer, rng, Prices(alarm, day), told)
+
+    @case("other numbers of drifts, another first day")
+    def others(self, answer: Answer, rng: np.random.Generator) -> None:
+        for drifts, start in ((20.0, START), (0.5, START), (4.0, 80)):
+            told = (
+                f"Here are {drifts:g} drifts a year, and they begin on day {start}: both come with the call, and both "
+                "change what is cheapest."
+            )
+            self._judge(answer, rng, Prices(20.0, 4.0, drifts), told, start)

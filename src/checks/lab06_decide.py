@@ -38,12 +38,14 @@ class Decide(Exercise):
         "One `if` for each row of the table, in its order, each with a `return`. Whatever comes first wins: that is "
         "what the order is for.",
         "`decay` may be None, and it may hold NaN, with which every comparison is False. So ask for what you need to "
-        "go on, `low > limit`, only after `math.isfinite(low)`.",
+        "go on, `low > limit`, only after `math.isfinite` of both ends.",
         "Days as texts such as '2014-07-03' compare like dates: `first <= day <= last` works as it stands.",
     )
 
-    def _decide(self, answer: Answer, evidence: dict[str, Any]) -> tuple[str, list[str], Result]:
-        result = answer.call("decide", evidence, POLICY)
+    def _decide(
+        self, answer: Answer, evidence: dict[str, Any], policy: dict[str, Any]
+    ) -> tuple[str, list[str], Result]:
+        result = answer.call("decide", evidence, policy)
         pair = result.value
         form = "Give a pair: the action, and a list of reasons, each a text."
         fits = isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], list | tuple)
@@ -52,8 +54,10 @@ class Decide(Exercise):
         expect(pair[0] in ACTIONS, told, result, expected=", ".join(ACTIONS))
         return pair[0], list(pair[1]), result
 
-    def _expect(self, answer: Answer, evidence: dict[str, Any], right: str, told: str) -> list[str]:
-        action, reasons, result = self._decide(answer, evidence)
+    def _expect(
+        self, answer: Answer, evidence: dict[str, Any], right: str, told: str, policy: dict[str, Any] = POLICY
+    ) -> list[str]:
+        action, reasons, result = self._decide(answer, evidence, policy)
         got = f"{action} for {show(evidence)}"
         expect(action == right, told, result, got=got, expected=right)
         return reasons
@@ -69,6 +73,16 @@ class Decide(Exercise):
             "its limit: enough evidence, and no decay."
         )
         self._expect(answer, at, "nothing", told)
+        easy = {"rows": 300, "days": 5, "decay": 0.08}
+        seen = calm(rng) | {"decay": (0.03, 0.05)}
+        few = seen | {"rows": 400, "ripe_days": 6}
+        for evidence, policy, right in (
+            (few, easy, "nothing"),
+            (seen, easy | {"rows": 9_000}, "wait"),
+            (seen, easy | {"days": 40}, "wait"),
+        ):
+            told = f"The policy is another one here, {show(policy)}: its numbers come with each call."
+            self._expect(answer, evidence, right, told, policy)
 
     @case("a data fault is quarantined, whatever else is true", weight=2)
     def fault(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -107,6 +121,7 @@ class Decide(Exercise):
             ("decay", {"decay": None}),
             ("decay", {"decay": None, "drift": ["hour"]}),
             ("decay", {"decay": (math.nan, math.nan)}),
+            ("decay", {"decay": (0.05, math.nan)}),
             ("ripe_days", {"ripe_days": 0, "decay": None, "drift": ["carrier"]}),
         )
         for name, more in cases:

@@ -130,7 +130,10 @@ def expect_causes(found: Found, case_: Case, tried: str, *causes: str) -> None:
     for month, trouble in case_.troubles.items():
         said = found[month][0]
         if trouble.cause in causes and said != trouble.cause:
-            told = f"In month {month} something else went wrong than `{said}`. {_mistaken(said, trouble.cause)}"
+            what = f"something else went wrong than `{said}`"
+            if said not in TROUBLES:
+                what = f"something went wrong, and the verdict is `{said}`"
+            told = f"In month {month} {what}. {_mistaken(said, trouble.cause)}"
             expect(False, told, tried, got=f"month {month}: {said}")
 
 
@@ -189,7 +192,7 @@ class Detective(Exercise):
         found, case_, tried = self._own(answer)
         expect_causes(found, case_, tried, *TROUBLES)
 
-    @case("your year: no month accused without reason")
+    @case("your year: the months without trouble, season or nothing")
     def own_calm(self, answer: Answer, rng: np.random.Generator) -> None:
         expect_calm(*self._own(answer))
 

@@ -164,7 +164,7 @@ class Estimate(Exercise):
         told = f"Of month {month} seven labels are there. That is too few to say anything, however they look."
         self._months(answer, year, [], told)
 
-    @case("unseen_months: not a month that the estimate sees by itself")
+    @case("unseen_months: not a month that the estimate sees by itself, nor one that is better than it")
     def seen(self, answer: Answer, rng: np.random.Generator) -> None:
         year = Year.draw(rng)
         month = int(rng.integers(1, MONTHS + 1))
@@ -174,6 +174,14 @@ class Estimate(Exercise):
         told = (
             f"In month {month} the model can hardly tell the flights apart, and says so: its probabilities lie near "
             "0.5. The loss is large, and the estimate is as large. That is no month that it cannot see."
+        )
+        self._months(answer, year, [], told)
+        year = Year.draw(rng)
+        month = int(rng.integers(1, MONTHS + 1))
+        year.happens(rng, month, 0.4 * year.probability[year.rows(month)])
+        told = (
+            f"In month {month} the flights were late less often than predicted, and the realized loss is lower than "
+            "its estimate. Asked for are the months in which it is higher."
         )
         self._months(answer, year, [], told)
 

@@ -195,9 +195,9 @@ DECIDE_RIGHT = {
 def decide(evidence, policy):
     reasons = {name: [] for name in ("quarantine", "wait", "retrain", "watch")}
     reasons["quarantine"] += [f"broken: {fault}" for fault in evidence["faults"]]
-    low, _ = evidence["decay"] or (math.nan, math.nan)
+    low, high = evidence["decay"] or (math.nan, math.nan)
     for name, short in (("rows", evidence["rows"] < policy["rows"]), ("days", evidence["ripe_days"] < policy["days"]),
-                        ("decay", low != low)):
+                        ("decay", low != low or high != high)):
         if short:
             reasons["wait"].append(f"{name}: too little")
     if low > policy["decay"]:
@@ -260,6 +260,14 @@ DECIDE_WRONG = {
         "name each fault among the reasons",
     ),
     "a word": (_decide(('return "nothing", []', 'return "nothing"')), "Give a pair"),
+    "the policy by heart": (
+        _decide(('policy["rows"]', "1_000"), ('policy["days"]', "14"), ('policy["decay"]', "0.01")),
+        "its numbers come with each call",
+    ),
+    "half an interval": (
+        _decide(('any(map(math.isnan, evidence["decay"]))', 'math.isnan(evidence["decay"][0])')),
+        "That is not the same as no decay",
+    ),
     "broken days kept": (_decide(("if not broken and not old", "if not old")), "Leave out the quarantined days"),
     "without its last day": (_decide(("first <= day <= last", "first <= day < last")), "both included"),
     "the old world kept": (_decide(("not broken and not old", "not broken")), "What was before teaches the old one"),
@@ -310,6 +318,8 @@ def choose(quiet, drifted, start, lengths, price_alarm, price_day, drifts):
     ),
     "one day": (_alarms(("for length in lengths:", "for length in lengths[:1]:")), "There is a cheaper pair"),
     "never seen costs nothing": (_alarms(("over.shape[1])", "0)")), "or sleeps"),
+    "four drifts by heart": (_alarms(("+ drifts * delay", "+ 4 * delay")), "both come with the call"),
+    "day 30 by heart": (_alarms((".T[:, start:]", ".T[:, 30:]")), "both come with the call"),
     "the limit first": (_alarms(("return best[1], best[2]", "return best[2], best[1]")), "The length is one of"),
     "the mean of both": (
         """

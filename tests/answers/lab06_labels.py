@@ -105,6 +105,15 @@ LABELS_WRONG = {
     "a Series": (_labels(".to_numpy(dtype=float)", ""), "A pandas Series becomes one"),
     "ripe if anything is known": (_labels(">= share", "> 0"), "A day is ripe if the share"),
     "ripe above the share": (_labels(">= share", "> share"), "A day is ripe if the share"),
+    "ripe by the index": (
+        _labels(
+            'day = predictions["day"].dt.strftime("%Y-%m-%d").to_numpy()\n'
+            "    return [one for one in sorted(set(day)) if (~np.isnan(late[day == one])).mean() >= share]",
+            'known = pd.Series(~np.isnan(late)).groupby(predictions["day"]).mean()\n'
+            "    return [str(day.date()) for day in known.index[known >= share]]",
+        ),
+        "pandas matches by the index",
+    ),
 }
 
 _ESTIMATE = """
@@ -177,6 +186,10 @@ ESTIMATE_WRONG = {
     ),
     "ties are lost": (_estimate((" + 0.5 * (p[:, None] == p)", "")), "such a pair counts half"),
     "any difference": (_estimate(("> 4 * error", "> 0")), "ask for more than chance explains"),
+    "better is a change as well": (
+        _estimate(("if realized.mean() - guess.mean() > 4", "if abs(realized.mean() - guess.mean()) > 4")),
+        "Asked for are the months in which it is higher",
+    ),
     "a large loss": (
         _estimate(("realized.mean() - guess.mean() > 4 * error", "realized.mean() > 0.6")),
         "The loss is large, and the estimate is as large",
