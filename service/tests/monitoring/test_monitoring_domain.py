@@ -32,7 +32,7 @@ def test_features_that_no_longer_go_together_are_told_though_each_is_as_before()
     auc = domain_auc(
         *flights_like(rng, 20, "2013-01-01"), *flights_like(rng, 20, "2013-03-01", together=False)
     )
-    assert auc > 0.75
+    assert auc > 0.65
 
 
 def test_a_weather_of_each_day_is_not_taken_for_a_difference():

@@ -146,11 +146,11 @@ def test_batches_and_chunks_make_no_difference(write, bins):
     path, *_ = write(1_000, batch=40, a_day=200)
     whole = summarise(path, bins)
     parts = [part.chunk for part in scan(path, rows_at_a_time=90)]
-    assert [len(part) for part in parts] == [1_000]  # read in small parts, joined into one
+    assert len(parts) > 3 and min(map(len, parts[:-1])) >= 90
     (chunk,) = read_log(path)
-    np.testing.assert_array_equal(parts[0].matrix, chunk.matrix)
-    np.testing.assert_array_equal(parts[0].request_id, chunk.request_id)
-    np.testing.assert_array_equal(parts[0].row, chunk.row)
+    for name in ("matrix", "probabilities", "request_id", "row", "received_at", "version"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(chunk, name), name)
     summariser = Summariser(bins)
     for rows in np.array_split(np.random.default_rng(0).permutation(1_000), 7):
         days = by_clock(chunk)[rows].astype("datetime64[D]")

@@ -20,7 +20,8 @@ from flight_delays.features import NAMES
 from flight_delays.prediction_log import LogChunk, _open_to_read
 
 ROWS_AT_A_TIME = 100_000
-_RECORDS_AT_A_TIME = 500  # small enough for the processor's cache; a record may be 10,000 rows
+_FIRST_RECORDS = 8  # a record may be 10,000 rows
+_MOST_RECORDS = 500  # at a time, small enough for the processor's cache
 _FLOAT32 = np.dtype("<f4")
 _COLUMNS = "id, received_at, version, rows, features, probabilities, request_id"
 
@@ -66,13 +67,14 @@ def scan(
     query = f"SELECT {columns} FROM predictions WHERE {' AND '.join(where)}{order}"
     with closing(_open_to_read(path)) as connection:
         cursor = connection.execute(query, values)
-        cursor.arraysize = _RECORDS_AT_A_TIME
         yield from _chunks(cursor, rows_at_a_time)
 
 
 def _chunks(cursor: sqlite3.Cursor, rows_at_a_time: int) -> Iterator[Scanned]:
-    parts = _Parts()
-    while some := cursor.fetchmany():
+    parts, size = _Parts(), _FIRST_RECORDS
+    while some := cursor.fetchmany(size):
+        largest = max(1, *(record[3] for record in some))
+        size = min(_MOST_RECORDS, max(1, rows_at_a_time // largest))
         parts.add(some)
         if parts.rows >= rows_at_a_time:
             yield parts.joined()
