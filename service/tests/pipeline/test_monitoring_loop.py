@@ -151,6 +151,11 @@ def test_days_of_the_old_model_are_not_held_against_the_new_one(loop):
     assert later.version == deployed.outcome.champion
     again = loop.turn(date(2013, 8, 3), date(2013, 8, 30), date(2013, 9, 12))
     assert (again.version, again.first) == (deployed.version, date(2013, 8, 3))
+    loop.see(decay=FAULTY)  # labels that came late show what was mended meanwhile
+    late = loop.turn(date(2013, 8, 1), date(2013, 8, 31), date(2013, 9, 13))
+    assert (late.version, late.action) == (deployed.version, "wait")
+    assert "was replaced by" in late.reasons[0]
+    assert loop.world.champion() == deployed.outcome.champion
 
 
 def test_new_labels_are_new_evidence(loop):

@@ -116,6 +116,9 @@ class Loop:
             if (answered := self.journal.find(digest)) is not None:
                 return answered
             decision = decide(evidence, self.place.policy, self.journal.known_change(last))
+            if decision.action == "retrain" and version != (champion := self._champion()):
+                gone = f"{version}, which this is about, was replaced by {champion} meanwhile"
+                decision = Decision("wait", (gone, *decision.reasons))
             turn = self._as_turn(evidence, version, digest, decision, tuple(alerts))
             return self._act(self.journal.write(turn))
 
