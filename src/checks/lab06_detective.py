@@ -178,14 +178,19 @@ class Detective(Exercise):
     )
 
     def __init__(self) -> None:
-        self._seen: list[tuple[Found, Case, str]] = []  # what several cases look at is asked for once
+        # What several cases look at is asked for once.
+        self._seen: list[tuple[Found, Case, str]] = []
+        self._mine: dict[str, tuple[Found, Case, str]] = {}
 
     def _own(self, answer: Answer) -> tuple[Found, Case, str]:
         name = answer.call("learner").value
         told = "Exercise 1 draws your year: `learner` gives a text."
         expect(isinstance(name, str) and name.strip(), told, "learner()", got=name)
-        result = answer.call("case_file")
-        return read(result), drawn(seed_of(name)), f"case_file(), the year of {show(name)}"
+        if name not in self._mine:
+            case_ = drawn(seed_of(name))
+            found = self._asked(answer, "case_file", case_)
+            self._mine[name] = found, case_, f"case_file, the year of {show(name)}"
+        return self._mine[name]
 
     @case("your year: the causes")
     def own_causes(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -207,12 +212,12 @@ class Detective(Exercise):
         for number in range(len(self._seen), YEARS):
             case_ = drawn(int(rng.integers(2**31)))
             tried = f"investigate, year {number + 1} of {YEARS} not seen before"
-            self._seen.append((self._investigated(answer, case_), case_, tried))
+            self._seen.append((self._asked(answer, "investigate", case_), case_, tried))
             yield self._seen[-1]
 
-    def _investigated(self, answer: Answer, case_: Case) -> Found:
+    def _asked(self, answer: Answer, function: str, case_: Case) -> Found:
         last_year, log = over_there(answer, case_.last_year), over_there(answer, case_.log)
-        return read(answer.call("investigate", last_year, log, case_.late))
+        return read(answer.call(function, last_year, log, case_.late))
 
     @case("other years: data faults", weight=1.5)
     def faults(self, answer: Answer, rng: np.random.Generator) -> None:
@@ -234,4 +239,4 @@ class Detective(Exercise):
         for found, case_, tried in self._years(answer, rng):
             expect_calm(found, case_, tried)
         case_ = drawn(int(rng.integers(2**31)), quiet=True)
-        expect_calm(self._investigated(answer, case_), case_, "investigate, a year in which nothing went wrong")
+        expect_calm(self._asked(answer, "investigate", case_), case_, "investigate, a year in which nothing went wrong")

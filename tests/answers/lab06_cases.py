@@ -57,9 +57,8 @@ def investigate(last_year, log, late):
     return found
 
 
-def case_file():
-    year = draw_year(learner())
-    return investigate(year.last_year, year.log, known_labels(year.log, year.labels, AS_OF))
+def case_file(last_year, log, late):
+    return investigate(last_year, log, late)
 """
 
 
@@ -144,7 +143,8 @@ DETECTIVE_WRONG = {
         _DETECTIVE
         + """
 
-_own = case_file()
+_year = draw_year(learner())
+_own = investigate(_year.last_year, _year.log, known_labels(_year.log, _year.labels, AS_OF))
 
 
 def investigate(last_year, log, late):
