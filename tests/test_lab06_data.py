@@ -175,13 +175,13 @@ def test_the_estimate_is_what_comes_in_the_mean() -> None:
 def test_a_dearer_alarm_is_answered_by_fewer_of_them() -> None:
     rng = np.random.default_rng(2)
     monitor = Monitor.draw(rng)
-    quiet, drifted = monitor.quiet(rng, 40), monitor.drifted(rng, 60)
+    quiet, drifted = monitor.quiet(rng, 40), monitor.drifted(rng, 60, START)
     assert all(length <= START for length in LENGTHS)
     assert means(quiet, 7).shape == (40, 359) and np.isclose(means(quiet, 7)[0, 0], quiet[0, :7].mean())
-    assert np.isclose(after_start(drifted, 7)[0, 0], drifted[0, START - 6 : START + 1].mean())
-    never = Prices(1.0, 1.0).cost(means(quiet, 1), after_start(drifted, 1), 1e9)
+    assert np.isclose(after_start(drifted, 7, START)[0, 0], drifted[0, START - 6 : START + 1].mean())
+    never = Prices(1.0, 1.0).cost(means(quiet, 1), after_start(drifted, 1, START), limit=1e9)
     assert never == 4 * (120 - START)
-    assert best(quiet, drifted, Prices(1.0, 1.0)) < best(quiet, drifted, Prices(50.0, 1.0)) < never
+    assert best(quiet, drifted, START, Prices(1.0, 1.0)) < best(quiet, drifted, START, Prices(50.0, 1.0)) < never
 
 
 def test_the_other_year_is_the_one_the_prose_tells_of() -> None:
