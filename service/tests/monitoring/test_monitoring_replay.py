@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,15 +44,7 @@ feature = "temperature"
 factor = 0.5555556
 offset = -17.7777778
 """
-MORNINGS = """
-[[injection]]
-name = "mornings at Newark"
-kind = "concept"
-first = 2013-07-01
-last = 2013-12-31
-where = { origin = ["EWR"], hours = [5, 11] }
-becomes_late = 0.6
-"""
+CONCEPT = Path(__file__).parents[2] / "scenarios" / "concept.toml"
 
 
 @pytest.fixture
@@ -106,18 +99,18 @@ def test_a_data_fault_trains_nothing(run, bundle_folder):
 
 
 def test_a_changed_concept_heals(run, bundle_folder):
-    """The first model stays bad; the loop's becomes better, once enough days show the change."""
-    rows = run(date(2013, 9, 30), MORNINGS)
-    assert [row.turn.action for row in rows[:2]] == ["retrain", "retrain"]
-    assert rows[0].turn.change is not None
-    assert rows[1].turn.train_from == rows[0].turn.change
-    assert rows[1].turn.outcome.done == "deployed", rows[1].turn.outcome
-    assert rows[1].turn.outcome.champion != bundle_folder.name
-    gains = [row.served.roc_auc - row.frozen.roc_auc for row in rows]
-    assert gains[0] == pytest.approx(0, abs=1e-6)
-    assert gains[2] > 0.05
-    assert rows[2].served.log_loss < rows[2].frozen.log_loss
-    text = table(rows)
+    """From August on; at its end the loop sees it, and in September its model is the better one."""
+    july, august, september = run(date(2013, 9, 30), CONCEPT.read_text())
+    assert july.turn.action in ("nothing", "watch")
+    assert august.turn.action == "retrain"
+    assert abs((august.turn.change - date(2013, 8, 1)).days) <= 3
+    assert august.turn.train_from == august.turn.change
+    assert august.turn.outcome.done == "deployed", august.turn.outcome
+    assert august.turn.outcome.champion != bundle_folder.name
+    assert august.served.roc_auc == pytest.approx(august.frozen.roc_auc, abs=1e-6)
+    assert september.served.roc_auc > september.frozen.roc_auc + 0.03
+    assert september.served.log_loss < september.frozen.log_loss
+    text = table([july, august, september])
     assert text.splitlines()[1].startswith("2013-07")
     assert "deployed" in text and "days to train on since then" in text
 
