@@ -62,7 +62,7 @@ def rehearse(
     shutil.copy(reference, references / f"{bundle.name}.json")
     what = Replay(
         folder=folder,
-        project=SERVICE,
+        project=_project(folder / "project"),
         first=first,
         last=last,
         scenario=scenario,
@@ -70,6 +70,14 @@ def rehearse(
         beside=beside,
     )
     return list(replay(what))
+
+
+def _project(folder: Path) -> Path:
+    """A project of its own: a file that somebody edits in the service's would make the stages start anew."""
+    (folder / "tests").mkdir(parents=True)
+    for name in ("pipeline.toml", "pyproject.toml", "tests/conftest.py", *TESTS[-1:]):
+        shutil.copy(SERVICE / name, folder / name)
+    return folder
 
 
 def told(months: Sequence[Month]) -> str:
