@@ -14,7 +14,6 @@ from flight_delays.monitoring.decide import Policy
 from flight_delays.monitoring.replay import (
     Month,
     Replay,
-    by_replayed_id,
     months,
     replay,
     request_id,
@@ -81,7 +80,7 @@ def test_a_real_month_leaves_the_model_alone(run, flights, bundle_folder):
     assert july.turn.figures["rows"] == july.rows
     assert 0.85 < july.turn.figures["labelled"] / july.rows < 0.95
     log = list(read_log(run.folder / "state" / "predictions.sqlite"))
-    days = np.unique(np.concatenate([by_replayed_id(part) for part in log]).astype("datetime64[D]"))
+    days = np.unique(np.concatenate([by_request_id(part) for part in log]).astype("datetime64[D]"))
     assert len(days) == 31
     assert sum(map(len, log)) == july.rows
 
@@ -143,10 +142,10 @@ def chunk_of(*ids: str) -> LogChunk:
 
 def test_requests_of_others_belong_to_no_day():
     mine = request_id(date(2013, 7, 4))
-    found = by_replayed_id(chunk_of(mine, "smoke-0123", mine))
+    found = by_request_id(chunk_of(mine, "smoke-0123", mine))
     assert np.isnat(found).tolist() == [False, True, False]
     assert found[0] == by_request_id(chunk_of(mine))[0] == np.datetime64("2013-07-04T00:00:00")
-    assert np.isnat(by_replayed_id(chunk_of("smoke-0123"))).all()
+    assert np.isnat(by_request_id(chunk_of("smoke-0123"))).all()
 
 
 def test_the_projects_policy_is_what_the_gate_needs():

@@ -182,6 +182,18 @@ def test_a_period_by_the_clock_and_by_the_request_id(tmp_path, bins):
     assert len(summarise(path, bins, last=date(2013, 7, 3))) == 0
 
 
+def test_questions_of_the_pipeline_belong_to_no_day(tmp_path, bins):
+    path = tmp_path / "log.sqlite"
+    matrix, probabilities = make_rows(3)
+    with PredictionLog(path) as log:
+        for at, name in enumerate(("20130701-2359-a", "smoke-0123", "monitor-4567")):
+            rows = slice(at, at + 1)
+            log.append(name, 1_800_000_000.0, "v", matrix[rows], probabilities[rows], None)
+    found = summarise(path, bins, time_of=by_request_id)
+    assert found.days.astype(str).tolist() == ["2013-07-01"]
+    assert found.rows.tolist() == [1]
+
+
 def test_a_request_id_without_a_day_is_named():
     nothing = np.empty((1, len(NAMES)), np.float32)
     ids = np.array(["nobody-knows"], object)

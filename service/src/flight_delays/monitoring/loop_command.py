@@ -95,10 +95,9 @@ def _add_project(parser: argparse.ArgumentParser, setting: Callable) -> None:
 
 
 def _turn(options: argparse.Namespace) -> int:
-    from flight_delays.monitoring.clock import by_clock
+    from flight_delays.monitoring.clock import by_clock, by_request_id
     from flight_delays.monitoring.inbox import Inbox
     from flight_delays.monitoring.loop import Loop, LoopBusy, LoopFailed, LoopPlace
-    from flight_delays.monitoring.replay import by_replayed_id
 
     today = datetime.now(UTC).date()
     last = options.last or today - timedelta(days=1)
@@ -112,7 +111,7 @@ def _turn(options: argparse.Namespace) -> int:
             labels=options.labels,
             project=options.project,
             environment=os.environ,
-            time_of={"clock": by_clock, "request-id": by_replayed_id}[options.time],
+            time_of={"clock": by_clock, "request-id": by_request_id}[options.time],
             changes=dict(options.set),
         )
     )

@@ -18,7 +18,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from flight_delays.app import LOG_FILE
 from flight_delays.features import Columns
 from flight_delays.metadata import Scores
-from flight_delays.monitoring.clock import Times, by_request_id
+from flight_delays.monitoring.clock import by_request_id
 from flight_delays.monitoring.decide import Policy
 from flight_delays.monitoring.journal import Turn
 from flight_delays.monitoring.labels import Label, LabelStore
@@ -38,7 +38,6 @@ from flight_delays.monitoring.loop import Loop, LoopPlace
 from flight_delays.monitoring.running import running_service
 from flight_delays.pipeline.client import Service
 from flight_delays.pipeline.config import KEY, URL, ModelSection, Surroundings, read_config
-from flight_delays.prediction_log import LogChunk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +132,7 @@ def replay(what: Replay) -> Iterator[Month]:
             project=what.project,
             environment=environment,
             policy=what.policy,
-            time_of=by_replayed_id,
+            time_of=by_request_id,
             changes=_changes(what),
         )
         loop, frozen = Loop(place), load_bundle(bundle)
@@ -159,22 +158,8 @@ def months(first: date, last: date) -> Iterator[tuple[date, date]]:
 
 
 def request_id(day: date) -> str:
-    """The id of a day's request, which `by_replayed_id` reads."""
+    """The id of a day's request, which `by_request_id` reads."""
     return f"{day:%Y%m%d}-0000-replay"
-
-
-def by_replayed_id(chunk: LogChunk) -> Times:
-    """As `clock.by_request_id`; no time for a request that is none of the replay's.
-
-    The pipeline's smoke test asks the service as well, and its flights belong to no day.
-    """
-    names, of_row = np.unique(chunk.request_id.astype(str), return_inverse=True)
-    dated = np.array([name[:1].isdigit() for name in names], bool)
-    times = np.full(len(names), np.datetime64("NaT"), "datetime64[s]")
-    if dated.any():
-        ids = names[dated].astype(object)
-        times[dated] = by_request_id(replace(chunk, request_id=ids, probabilities=ids))
-    return times[of_row]
 
 
 def _wait_for_log(log: Path, last_id: str) -> None:

@@ -219,7 +219,7 @@ class Summariser:
         ids = time_of is not by_clock
         for part in scan(path, self.last_id, since, until, request_ids=ids):
             chunk, days = part.chunk, day_of(time_of(part.chunk))
-            keep = np.ones(len(chunk), bool)
+            keep = ~np.isnat(days)
             if first is not None:
                 keep &= days >= as_day(first)
             if last is not None:

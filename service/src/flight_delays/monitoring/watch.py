@@ -194,9 +194,12 @@ class Watch:
         with LabelStore(self._labels) as store:
             for part in scan(self._log, since=since, until=until):
                 codes = Codes(read_vocabularies(self._log), vocabulary)
-                slices = slices_of(codes.recode(part.chunk), vocabulary)
                 day, late = day_of(self._time_of(part.chunk)), store.join(part.chunk, today)
-                total = total + Outcomes.count(day, part.chunk.probabilities, late, slices)
+                dated = ~np.isnat(day)
+                slices = slices_of(codes.recode(part.chunk)[dated], vocabulary)
+                total = total + Outcomes.count(
+                    day[dated], part.chunk.probabilities[dated], late[dated], slices
+                )
         return total.between(first, last)
 
 
