@@ -25,6 +25,7 @@ import argparse
 import hashlib
 import json
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from bench.monitors.alarms import median_delay
@@ -223,6 +224,11 @@ def machine() -> dict[str, object]:
     }
 
 
+def ended_by_signal() -> None:
+    """Let what runs be ended and cleaned up when this process is told to end, as by Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def measure(
     days: Days, options: argparse.Namespace, keys: Sequence[str], nannyml: Path | None, say: Callable[[str], None]
 ):
@@ -236,14 +242,20 @@ def measure(
     real = real_year(days)
     tasks["the real year"] = ([real], [])
     seen: Seen = {}
-    with ProcessPoolExecutor(min(2, len(usable())), mp_context=get_context("spawn")) as pool:
-        running = {
-            pool.submit(watch, days, years, keys, names, nannyml): name for name, (years, names) in tasks.items()
-        }
-        told = {}
-        for one in as_completed(running):
-            told[running[one]] = one.result()
-            say(f"{running[one]} is done")
+    told = {}
+    with ProcessPoolExecutor(min(2, len(usable())), get_context("spawn"), initializer=ended_by_signal) as pool:
+        try:
+            running = {
+                pool.submit(watch, days, years, keys, names, nannyml): name for name, (years, names) in tasks.items()
+            }
+            for one in as_completed(running):
+                told[running[one]] = one.result()
+                say(f"{running[one]} is done")
+        except BaseException:  # Ctrl-C, too: nobody waits for minutes of work whose result is lost
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
     for name in tasks:
         if name != "the real year":
             for key, watched in told[name].items():
@@ -298,6 +310,7 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[str], Path 
 
 def main(argv: list[str] | None = None) -> int:
     options, keys, out = parsed(argv)
+    ended_by_signal()
 
     def say(what: str) -> None:
         print(what, file=sys.stderr, flush=True)

@@ -43,7 +43,8 @@ class NannymlWeeks:
         """
         wanted = sorted(set(windows), key=lambda one: (one.monday, one.injection, one.since))
         reference = [Window(monday) for monday in year.reference[::WEEK]]
-        with tempfile.TemporaryDirectory(prefix="bench-nannyml-", ignore_cleanup_errors=True) as folder:
+        beside = days.bundle.parent  # goes with the folder of the run, whatever happens here
+        with tempfile.TemporaryDirectory(prefix="nannyml-", dir=beside, ignore_cleanup_errors=True) as folder:
             home = Path(folder)
             for name, them in {"reference": reference, "weeks": wanted}.items():
                 _write(home / f"{name}.npz", [one.rows(days) for one in them], days)
