@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flight_delays.monitoring.options import add_time, time_of
+
 if TYPE_CHECKING:
     from flight_delays.monitoring.journal import Turn
 
@@ -43,12 +45,7 @@ def add_turn(parsers: argparse._SubParsersAction, day: Callable, setting: Callab
     )
     parser.add_argument("--as-of", type=day, help="labels known by this day (default: today)")
     parser.add_argument("--inbox", type=Path, metavar="FOLDER", help="where the watch puts alerts")
-    parser.add_argument(
-        "--time",
-        choices=("clock", "request-id"),
-        default="clock",
-        help="what a prediction's day is read from (default: %(default)s)",
-    )
+    add_time(parser)
     parser.set_defaults(run=_turn)
 
 
@@ -95,7 +92,6 @@ def _add_project(parser: argparse.ArgumentParser, setting: Callable) -> None:
 
 
 def _turn(options: argparse.Namespace) -> int:
-    from flight_delays.monitoring.clock import by_clock, by_request_id
     from flight_delays.monitoring.inbox import Inbox
     from flight_delays.monitoring.loop import Loop, LoopBusy, LoopFailed, LoopPlace
 
@@ -111,7 +107,7 @@ def _turn(options: argparse.Namespace) -> int:
             labels=options.labels,
             project=options.project,
             environment=os.environ,
-            time_of={"clock": by_clock, "request-id": by_request_id}[options.time],
+            time_of=time_of(options),
             changes=dict(options.set),
         )
     )

@@ -6,6 +6,8 @@ import argparse
 from datetime import date
 from pathlib import Path
 
+from flight_delays.monitoring.options import add_days, add_log, time_of
+
 # What runs is imported where it runs: the parser must not load NumPy or pandas.
 
 
@@ -60,18 +62,9 @@ def add_summary(parsers: argparse._SubParsersAction) -> None:
         description="Count the predictions of a log by day in the bins of a reference; print a "
         "line for each day, or write all counts as JSON. Streams the log, however long it is.",
     )
-    file = {"type": Path, "metavar": "FILE"}
-    parser.add_argument("--reference", required=True, help="from `monitoring reference`", **file)
-    parser.add_argument("--log", required=True, help="the prediction log", **file)
-    day = {"type": date.fromisoformat, "metavar": "DAY"}
-    parser.add_argument("--first", **day)
-    parser.add_argument("--last", **day)
-    parser.add_argument(
-        "--by-request-id",
-        action="store_true",
-        help="the day of a flight stands in its request id, not on the clock",
-    )
-    parser.add_argument("--json", help="where all counts go", **file)
+    add_log(parser)
+    add_days(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where all counts go")
     parser.set_defaults(run=_summary)
 
 
@@ -80,14 +73,13 @@ def _summary(options: argparse.Namespace) -> None:
     import sys
     from time import perf_counter
 
-    from flight_delays.monitoring.clock import by_clock, by_request_id
     from flight_delays.monitoring.reference import Reference
     from flight_delays.monitoring.summary import summarise
 
     reference = Reference.read(options.reference)
     start = perf_counter()
-    time_of = by_request_id if options.by_request_id else by_clock
-    found = summarise(options.log, reference.bins, options.first, options.last, time_of)
+    first, last = options.first, options.last
+    found = summarise(options.log, reference.bins, first, last, time_of(options))
     took = perf_counter() - start
     rows = int(found.rows.sum())
     print(f"{rows:,} predictions of {len(found)} days in {took:.1f} s", file=sys.stderr)

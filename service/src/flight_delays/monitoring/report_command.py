@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
+from flight_delays.monitoring.options import add_days, add_log, time_of
+
 # What runs is imported where it runs: the parser must not load pandas.
 
 
@@ -48,34 +50,29 @@ def add_report(parsers: argparse._SubParsersAction) -> None:
         "with --html, write Evidently's report as well. Decides nothing.",
     )
     file = {"type": Path, "metavar": "FILE"}
-    parser.add_argument("--reference", required=True, help="from `monitoring reference`", **file)
-    parser.add_argument("--log", required=True, help="the prediction log", **file)
+    add_log(parser)
     parser.add_argument("--labels", help="the store of labels", **file)
-    day = {"type": date.fromisoformat, "metavar": "DAY"}
-    parser.add_argument("--first", required=True, **day)
-    parser.add_argument("--last", required=True, **day)
-    parser.add_argument("--as-of", help="labels known by then count (default: today)", **day)
+    add_days(parser, required=True)
     parser.add_argument(
-        "--by-request-id",
-        action="store_true",
-        help="the day of a flight stands in its request id, not on the clock",
+        "--as-of",
+        type=date.fromisoformat,
+        metavar="DAY",
+        help="labels known by then count (default: today)",
     )
     parser.add_argument("--html", help="where Evidently's report goes", **file)
     parser.set_defaults(run=_report, needs="reports need flight-delays[train,pipeline,monitoring]")
 
 
 def _report(options: argparse.Namespace) -> None:
-    from flight_delays.monitoring.clock import by_clock, by_request_id
     from flight_delays.monitoring.evidence import gather
     from flight_delays.monitoring.labels import LabelStore
     from flight_delays.monitoring.reference import Reference
 
     reference = Reference.read(options.reference)
-    time_of = by_request_id if options.by_request_id else by_clock
     as_of = options.as_of or date.today()
     with ExitStack() as stack:
         labels = options.labels and stack.enter_context(LabelStore(options.labels))
-        of = options.log, labels, options.first, options.last, as_of, time_of
+        of = options.log, labels, options.first, options.last, as_of, time_of(options)
         print(gather(reference, *of, all_together=True).to_text())
         _more(reference, of, options.html)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flight_delays.monitoring.options import add_time, time_of
+
 PORT = 9464
 
 
@@ -44,19 +46,12 @@ def add_watch(parsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--days", type=_days, default=28, help="days of the window (default: %(default)s)"
     )
-    parser.add_argument(
-        "--time",
-        choices=("clock", "request-id"),
-        default="clock",
-        help="what a prediction's day is read from; request-id for a replay of old flights "
-        "(default: %(default)s)",
-    )
+    add_time(parser, "; request-id for a replay of old flights")
     parser.set_defaults(run=_watch)
 
 
 def _watch(options: argparse.Namespace) -> None:
     from flight_delays.app import LOG_FILE
-    from flight_delays.monitoring.clock import by_clock, by_request_id
     from flight_delays.monitoring.inbox import Inbox
     from flight_delays.monitoring.watch import Watch, watching
     from flight_delays.monitoring.watch_app import make_watch_app, serve_watch
@@ -67,7 +62,7 @@ def _watch(options: argparse.Namespace) -> None:
         options.reference,
         options.labels,
         days=options.days,
-        time_of={"clock": by_clock, "request-id": by_request_id}[options.time],
+        time_of=time_of(options),
     )
     inbox = Inbox(options.inbox or options.state / "inbox")
     writer = LineWriter()
