@@ -46,28 +46,20 @@ CALLS = ("run", "log", "attach", "finish", "register", "point", "unpoint", "tag"
 
 
 class Steps:
-    """Count the steps of this process, and die just before one of them."""
+    """Count the steps of this process, and die just before one of them.
 
-    def __init__(self, work: Path, die_before: int | None) -> None:
+    A change of a file below a folder is a step, and so is what else calls `step`.
+    """
+
+    def __init__(self, folder: Path, die_before: int | None) -> None:
         self.names: list[str] = []
-        self._work, self._die_before = str(work), die_before
-        for kind, names in ((Service, REQUESTS), (Registry, CALLS)):
-            for name in names:
-                setattr(kind, name, self._counted(getattr(kind, name), f"{kind.__name__}.{name}"))
+        self._folder, self._die_before = str(folder), die_before
         sys.addaudithook(self._hook)
 
     def step(self, name: str) -> None:
         if len(self.names) == self._die_before:
             os.kill(os.getpid(), signal.SIGKILL)
         self.names.append(name)
-
-    def _counted(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def counted(*arguments: Any, **options: Any) -> Any:
-            self.step(name)
-            return call(*arguments, **options)
-
-        return counted
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -80,8 +72,26 @@ class Steps:
                 return  # it is there, and nothing changes
         else:
             return
-        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._work):
+        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._folder):
             self.step(f"{event} {_kind(Path(os.fspath(path)))}")
+
+
+class StageSteps(Steps):
+    """The steps of a stage: requests and calls of the registry as well."""
+
+    def __init__(self, work: Path, die_before: int | None) -> None:
+        super().__init__(work, die_before)
+        for kind, names in ((Service, REQUESTS), (Registry, CALLS)):
+            for name in names:
+                setattr(kind, name, self._counted(getattr(kind, name), f"{kind.__name__}.{name}"))
+
+    def _counted(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.step(name)
+            return call(*arguments, **options)
+
+        return counted
 
 
 def _kind(path: Path) -> str:
@@ -154,7 +164,7 @@ def run(world: Path, url: str, stages: list[str]) -> None:
 
 def count(world: Path, url: str, stage: str, die_before: int | None = None) -> list[str]:
     """Run a stage in this process; return its steps."""
-    steps = Steps(world / "work", die_before)
+    steps = StageSteps(world / "work", die_before)
     run(world, url, [stage])
     return steps.names
 

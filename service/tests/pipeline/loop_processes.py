@@ -16,7 +16,6 @@ import importlib
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kill_processes import CHANGES, KEY, in_child, quick_gate, service
+from kill_processes import KEY, Steps, in_child, quick_gate, service
 
 from flight_delays import flights as flights_module
 from flight_delays.monitoring import loop as loop_module
@@ -54,19 +53,12 @@ class Told(Loop):
         return [date(2013, 8, 5), date(2013, 8, 6)]
 
 
-class Steps:
-    """Count the steps of this process, and die just before one of them."""
+class TurnSteps(Steps):
+    """The steps of a turn: the stages of the pipeline as well, begun and ended."""
 
     def __init__(self, journal: Path, die_before: int | None) -> None:
-        self.names: list[str] = []
-        self._journal, self._die_before = str(journal), die_before
+        super().__init__(journal, die_before)
         loop_module.run_command = self._counted(loop_module.run_command)
-        sys.addaudithook(self._hook)
-
-    def step(self, name: str) -> None:
-        if len(self.names) == self._die_before:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.names.append(name)
 
     def _counted(self, call: Callable[..., int]) -> Callable[..., int]:
         def counted(stage: str, *arguments: Any, **options: Any) -> int:
@@ -76,20 +68,6 @@ class Steps:
             return code
 
         return counted
-
-    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, mode, _ = arguments
-            if not (isinstance(mode, str) and set(mode) & set("wax+")):
-                return
-        elif event in CHANGES:
-            path = arguments[0]
-            if event == "os.mkdir" and Path(path).is_dir():
-                return
-        else:
-            return
-        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._journal):
-            self.step(f"{event} {Path(os.fspath(path)).name.split('-')[0]}")
 
 
 def loop_of(world: Path, url: str) -> Told:
@@ -107,7 +85,7 @@ def loop_of(world: Path, url: str) -> Told:
 
 def count(world: Path, url: str, die_before: int | None = None) -> tuple[list[str], list[str]]:
     """Take the turn in this process; return its steps, and what has been imported."""
-    steps = Steps((world / "loop" / "turns").resolve(), die_before)
+    steps = TurnSteps((world / "loop" / "turns").resolve(), die_before)
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         loop_of(world, url).turn(*WINDOW)
     return steps.names, list(sys.modules)
