@@ -6,9 +6,8 @@ the clock on the wall says when this ran, not when the flights flew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -17,6 +16,7 @@ import pandas as pd
 from flight_delays.bundle import Bundle, run_model
 from flight_delays.features import encode
 from flight_delays.flights import columns_of
+from flight_delays.pipeline.client import as_json
 from flight_delays.prediction_log import PredictionLog
 
 AT_ONCE = 10_000  # flights in a request, the service's limit
@@ -43,7 +43,9 @@ def ask_by_day(client: httpx.Client, flights: pd.DataFrame) -> pd.DataFrame:
     """
     sent = []
     for request_id, some in _requests(flights):
-        reply = client.post("/v1/predictions", json={"flights": as_json(some)}, headers={"X-Request-ID": request_id})
+        reply = client.post(
+            "/v1/predictions", json={"flights": as_json(columns_of(some))}, headers={"X-Request-ID": request_id}
+        )
         reply.raise_for_status()
         sent.append(some.assign(request_id=request_id, row=np.arange(len(some))))
     return pd.concat(sent, ignore_index=True)
@@ -67,12 +69,3 @@ def _requests(flights: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for day, table in flights.groupby(flights["departure"].dt.strftime("%Y%m%d"), sort=True):
         for part in range(0, len(table), AT_ONCE):
             yield f"{day}-0000-{part // AT_ONCE}", table.iloc[part : part + AT_ONCE]
-
-
-def as_json(flights: pd.DataFrame) -> Mapping[str, list[Any]]:
-    """The features in columns that JSON can hold; what is missing is None."""
-    columns = {}
-    for name, values in columns_of(flights).items():
-        plain = pd.Series(values).astype(object)
-        columns[name] = plain.where(plain.notna(), None).tolist()
-    return columns

@@ -7,7 +7,7 @@ ids begin with the day of the flight, `20130701-0600-...`, and the day is read f
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,27 @@ def by_request_id(chunk: LogChunk) -> Times:
     times = days.astype("datetime64[s]") + (hour * 3600 + minute * 60)
     times[own] = np.datetime64("NaT")
     return times
+
+
+def bounds(
+    first: date | None, last: date | None, time_of: TimeOf
+) -> tuple[float | None, float | None]:
+    """Where a log may be searched for the days from `first` to `last`, both included.
+
+    Returns:
+        Seconds since 1970, UTC: at or after the first and before the second. None for no bound, as
+        where the day does not follow from the time of the request.
+    """
+    if time_of is not by_clock:
+        return None, None
+    return (
+        None if first is None else _seconds(first),
+        None if last is None else _seconds(last + timedelta(days=1)),
+    )
+
+
+def _seconds(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def day_of(times: Times) -> NDArray[np.datetime64]:

@@ -206,10 +206,7 @@ def draw_windows(
         Shape (repeats, count): how often each day is in each window.
     """
     rng = np.random.default_rng(seed)
-    block = min(block, days, count)
-    blocks = -(-days // block)
-    start = rng.integers(count, size=(repeats, blocks, 1))
-    index = ((start + np.arange(block)) % count).reshape(repeats, -1)[:, :days]
+    index = _draw_days(rng, count, days, min(block, days, count), repeats)
     weights = np.zeros((repeats, count))
     np.add.at(weights, (np.arange(repeats)[:, None], index), 1)
     return weights
@@ -274,19 +271,22 @@ def false_alarms(
     windows = 365 // days
     alarms = 0
     for _ in range(years):
-        reference = pool.of(_draw_days(rng, len(pool), reference_days, block))
+        reference = pool.of(_draw_days(rng, len(pool), reference_days, block)[0])
         bounds = limits(reference, days, alarms_a_year * days / 365)
         calibration = calibration_of(reference)
         for _ in range(windows):
-            window = pool.of(_draw_days(rng, len(pool), days, block))
+            window = pool.of(_draw_days(rng, len(pool), days, block)[0])
             values = _values(window, calibration, bounds)
             alarms += any(not bounds[name].holds(value) for name, value in values.items())
     return FalseAlarms(alarms, years * windows * days / 365)
 
 
-def _draw_days(rng: np.random.Generator, count: int, days: int, block: int) -> NDArray[np.intp]:
-    start = rng.integers(count, size=(-(-days // block), 1))
-    return ((start + np.arange(block)) % count).ravel()[:days]
+def _draw_days(
+    rng: np.random.Generator, count: int, days: int, block: int, repeats: int = 1
+) -> NDArray[np.intp]:
+    """Positions of days in blocks that follow one another, shape (repeats, days)."""
+    start = rng.integers(count, size=(repeats, -(-days // block), 1))
+    return ((start + np.arange(block)) % count).reshape(repeats, -1)[:, :days]
 
 
 def _reach(values: NDArray[np.float64], deviations: float) -> tuple[float, float]:

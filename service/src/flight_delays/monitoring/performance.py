@@ -12,13 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.monitoring.calibration import Calibration
-from flight_delays.monitoring.decay import decay
 from flight_delays.monitoring.outcomes import SMALLEST
 from flight_delays.monitoring.slices import slices_of
 from flight_delays.monitoring.window import Window
 from flight_delays.pipeline.bootstrap import Days, Interval, equal_count_edges
-
-__all__ = ["Performance", "SliceScore", "decay", "performance"]
 
 MIN_FLIGHTS, MIN_LATE = 400, 50
 """A slice with fewer is not scored: its interval would span everything."""

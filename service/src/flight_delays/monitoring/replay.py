@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.app import LOG_FILE
-from flight_delays.features import Columns
 from flight_delays.metadata import Scores
 from flight_delays.monitoring.clock import by_request_id
 from flight_delays.monitoring.decide import Policy
@@ -36,7 +35,7 @@ from flight_delays.monitoring.journal import Turn
 from flight_delays.monitoring.labels import Label, LabelStore
 from flight_delays.monitoring.loop import Loop, LoopPlace
 from flight_delays.monitoring.running import running_service
-from flight_delays.pipeline.client import Service
+from flight_delays.pipeline.client import Service, as_json
 from flight_delays.pipeline.config import KEY, URL, ModelSection, Surroundings, read_config
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ class _Sender:
             day = first + timedelta(days=number)
             rows = np.flatnonzero(day_of_row == np.datetime64(day))
             if len(rows):
-                columns = _as_json(columns_of(flights.iloc[rows]))
+                columns = as_json(columns_of(flights.iloc[rows]))
                 answer = self._service.predict(columns, request_id(day))
                 served[rows] = answer["probabilities"]
                 known_at = datetime(day.year, day.month, day.day) + self._delay + LANDED
@@ -257,14 +256,6 @@ def _model_of(what: Replay) -> ModelSection:
 def _between(flights: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     days = flights["departure"].dt.date
     return flights[(days >= first) & (days <= last)]
-
-
-def _as_json(columns: Columns) -> dict[str, list[Any]]:
-    """Columns as JSON can hold them; what is missing becomes None."""
-    return {
-        name: [None if value != value else value for value in values.tolist()]
-        for name, values in columns.items()
-    }
 
 
 def _month(

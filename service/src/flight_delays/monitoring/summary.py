@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flight_delays.features import NAMES
 from flight_delays.monitoring.bins import Bins, Counts
-from flight_delays.monitoring.clock import TimeOf, as_day, by_clock, day_of
+from flight_delays.monitoring.clock import TimeOf, as_day, bounds, by_clock, day_of
 from flight_delays.monitoring.scan import scan
 from flight_delays.prediction_log import LogChunk, read_vocabularies
 
@@ -210,11 +210,7 @@ class Summariser:
         Raises:
             FileNotFoundError, ValueError: see `scan.scan` and `clock.by_request_id`.
         """
-        since = until = None
-        if time_of is by_clock and first is not None:
-            since = _seconds(first)
-        if time_of is by_clock and last is not None:
-            until = _seconds(last + timedelta(days=1))
+        since, until = bounds(first, last, time_of)
         taken, vocabularies = 0, read_vocabularies(path)
         ids = time_of is not by_clock
         for part in scan(path, self.last_id, since, until, request_ids=ids):
@@ -400,7 +396,3 @@ def _repeats(parts: list[NDArray[np.uint64]]) -> int:
 
 def _each(counts: Counts, positions: NDArray[np.intp]) -> Counts:
     return {name: values[positions] for name, values in counts.items()}
-
-
-def _seconds(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from flight_delays.monitoring.clock import TimeOf, by_clock, day_of
+from flight_delays.monitoring.clock import TimeOf, bounds, by_clock, day_of
 from flight_delays.monitoring.decay import complete_days, decay_of
 from flight_delays.monitoring.drift import drift, psi_of
 from flight_delays.monitoring.exporter import Snapshot
@@ -186,9 +186,7 @@ class Watch:
         """Count predictions and labels of some days, a part of the log at a time."""
         if self._labels is None or not self._labels.is_file():
             return None
-        since = until = None
-        if self._time_of is by_clock:
-            since, until = _seconds(first), _seconds(last + timedelta(days=1))
+        since, until = bounds(first, last, self._time_of)
         vocabulary = reference.bins.vocabulary
         total = Outcomes.none()
         with LabelStore(self._labels) as store:
@@ -288,7 +286,3 @@ def _stat(path: Path) -> tuple[int, int] | None:
 
 def _day(seconds: float) -> date:
     return datetime.fromtimestamp(seconds, UTC).date()
-
-
-def _seconds(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight_delays.features import CATEGORIES, NAMES, UNKNOWN, Vocabulary, number_values
-from flight_delays.monitoring.clock import TimeOf, by_clock
+from flight_delays.monitoring.clock import TimeOf, bounds, by_clock
 from flight_delays.monitoring.labels import LabelStore
 from flight_delays.monitoring.outcomes import Outcomes
 from flight_delays.monitoring.slices import slices_of
@@ -165,9 +165,7 @@ def _chunks(
     log: Path, first: date, last: date, time_of: TimeOf
 ) -> Iterator[tuple[LogChunk, NDArray[np.datetime64]]]:
     """The rows of the period, and the day of each."""
-    since = until = None
-    if time_of is by_clock:  # SQLite can find them by an index
-        since, until = _seconds(first), _seconds(last + timedelta(days=1))
+    since, until = bounds(first, last, time_of)
     for chunk in read_log(log, since, until, ROWS_AT_A_TIME):
         day = time_of(chunk).astype("datetime64[D]")
         rows = (day >= np.datetime64(first)) & (day <= np.datetime64(last))
@@ -186,10 +184,6 @@ def _first_time(chunk: LogChunk, seen: set[tuple[str, int]]) -> NDArray[np.bool_
             new[place] = False
         seen.add(key)
     return new
-
-
-def _seconds(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def _empty() -> Vocabulary:

@@ -6,12 +6,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from flight_delays.pipeline.config import KEY, URL, Surroundings
 from flight_delays.pipeline.outcome import Misconfigured, OutsideFailed, SaysNo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CONNECT_S = 5.0
 BUSY_TRIES = 5
@@ -149,6 +152,14 @@ class Service:
                 break
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), 2))  # as it asked
         raise _refusal(method, path, answer)
+
+
+def as_json(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
+    """Columns, one entry a flight, as JSON can hold them: what is missing becomes None."""
+    return {
+        name: [None if value != value else value for value in values.tolist()]
+        for name, values in columns.items()
+    }
 
 
 def _champion(answer: httpx.Response) -> ServedChampion:

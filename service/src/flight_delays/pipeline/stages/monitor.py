@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-from flight_delays.pipeline.client import Service
+from flight_delays.pipeline.client import Service, as_json
 from flight_delays.pipeline.findings import Finding, Findings
 from flight_delays.pipeline.inputs import code_digest
 from flight_delays.pipeline.outcome import SaysNo
@@ -15,7 +15,6 @@ from flight_delays.pipeline.stage import TRAIN_FILE, VERDICT_FILE, Done, Record,
 from flight_delays.pipeline.table import flights_digest, newest_flights
 
 MONITOR_FILE = "monitor.json"
-SMALL = 1e-4  # share of an empty tenth, so that PSI stays finite
 
 
 class MonitorStage(Stage):
@@ -68,6 +67,7 @@ class MonitorStage(Stage):
         from flight_delays.bundle import load_bundle
         from flight_delays.evaluation import score
         from flight_delays.flights import columns_of
+        from flight_delays.monitoring.distances import psi
 
         limits = self.place.config.monitor
         window = newest_flights(self.place)
@@ -103,7 +103,9 @@ class MonitorStage(Stage):
             "The probabilities are off as a whole; look at the newest days, then retrain.",
         )  # fmt: skip
         trained = json.loads((self.place.folder("train") / TRAIN_FILE).read_text())
-        moved = psi(served, **trained["reference"])
+        edges, shares = (trained["reference"][name] for name in ("edges", "shares"))
+        counts = np.bincount(np.searchsorted(edges, served), minlength=len(shares))
+        moved = psi(shares, counts)
         yield _finding(
             "PSI of the prediction", moved <= limits.psi_maximum, f"{moved:.3f}",
             f"{limits.psi_maximum:g}",
@@ -138,19 +140,5 @@ def _batches(columns: dict[str, Any], rows: int) -> Iterator[dict[str, list[Any]
     """Cut columns into batches that JSON can hold; what is missing becomes None."""
     total = len(next(iter(columns.values())))
     for begin in range(0, total, rows):
-        yield {
-            name: [
-                None if value != value else value for value in values[begin : begin + rows].tolist()
-            ]
-            for name, values in columns.items()
-        }
-
-
-def psi(predictions: Any, edges: list[float], shares: list[float]) -> float:
-    """Return the population stability index of predictions against tenths of a reference."""
-    import numpy as np
-
-    counts = np.bincount(np.searchsorted(edges, predictions), minlength=len(shares))
-    found = np.maximum(counts / counts.sum(), SMALL)
-    expected = np.maximum(shares, SMALL)
-    return float(((found - expected) * np.log(found / expected)).sum())
+        part = {name: values[begin : begin + rows] for name, values in columns.items()}
+        yield as_json(part)
