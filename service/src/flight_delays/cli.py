@@ -87,13 +87,7 @@ def _parser(command: Sequence[str] = ()) -> argparse.ArgumentParser:
         choices=("test", "train", "validate", "package", "deploy", "monitor", "run"),
         help="the stage; run: all six, up to the first that does not succeed",
     )
-    pipeline.add_argument(
-        "--project",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="folder with pipeline.toml, src and tests (default: the current one)",
-    )
+    _add_project(pipeline)
     pipeline.add_argument(
         "--work",
         type=Path,
@@ -108,14 +102,6 @@ def _parser(command: Sequence[str] = ()) -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="bundle of the version in service, where the registry does not have it yet",
-    )
-    pipeline.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_setting,
-        metavar="SETTING=VALUE",
-        help="a setting that wins over pipeline.toml, such as as_of=2013-09-30; may be repeated",
     )
     pipeline.set_defaults(run=_pipeline, needs="the pipeline needs flight-delays[train,pipeline]")
 
@@ -136,7 +122,7 @@ def _add_monitoring(commands: argparse._SubParsersAction, *, in_full: bool) -> N
     if in_full:
         from flight_delays.monitoring.command import add_commands
 
-        add_commands(monitoring, _day, _setting)
+        add_commands(monitoring, _day, _add_project)
 
 
 def _add_through(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +132,24 @@ def _add_through(parser: argparse.ArgumentParser) -> None:
         default=date(2013, 6, 30),
         metavar="DAY",
         help="last day of the training data (default: %(default)s)",
+    )
+
+
+def _add_project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--project",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help="folder with pipeline.toml, src and tests (default: the current one)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="SETTING=VALUE",
+        help="a setting that wins over pipeline.toml, such as as_of=2013-09-30; may be repeated",
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from datetime import date
-from typing import Any
 
 Day = Callable[[str], date]
-Setting = Callable[[str], tuple[str, Any]]
-"""Types of options that other commands have as well."""
+"""The type of an option that other commands have as well."""
+AddOptions = Callable[[argparse.ArgumentParser], None]
+"""Adds options that other commands have as well."""
 
 
-def add_commands(parser: argparse.ArgumentParser, day: Day, setting: Setting) -> None:
+def add_commands(parser: argparse.ArgumentParser, day: Day, add_project: AddOptions) -> None:
     """Add the sub-commands."""
     from flight_delays.monitoring.loop_command import add_replay, add_turn
     from flight_delays.monitoring.reference_command import add_reference, add_summary
@@ -25,5 +25,5 @@ def add_commands(parser: argparse.ArgumentParser, day: Day, setting: Setting) ->
     add_summary(parsers)
     add_report(parsers)
     add_watch(parsers)
-    add_turn(parsers, day, setting)
-    add_replay(parsers, day, setting)
+    add_turn(parsers, day, add_project)
+    add_replay(parsers, day, add_project)

@@ -19,7 +19,7 @@ OUTSIDE = 4  # the exit code for what could not be finished, as of the pipeline
 WINDOW_DAYS = 28
 
 
-def add_turn(parsers: argparse._SubParsersAction, day: Callable, setting: Callable) -> None:
+def add_turn(parsers: argparse._SubParsersAction, day: Callable, add_project: Callable) -> None:
     """Add the sub-command `turn`."""
     parser = parsers.add_parser(
         "turn",
@@ -38,7 +38,7 @@ def add_turn(parsers: argparse._SubParsersAction, day: Callable, setting: Callab
     parser.add_argument(
         "--labels", type=Path, required=True, metavar="FILE", help="the store of labels"
     )
-    _add_project(parser, setting)
+    add_project(parser)
     parser.add_argument("--last", type=day, help="last day of the window (default: yesterday)")
     parser.add_argument(
         "--days", type=int, default=WINDOW_DAYS, help="days of the window (default: %(default)s)"
@@ -49,7 +49,7 @@ def add_turn(parsers: argparse._SubParsersAction, day: Callable, setting: Callab
     parser.set_defaults(run=_turn)
 
 
-def add_replay(parsers: argparse._SubParsersAction, day: Callable, setting: Callable) -> None:
+def add_replay(parsers: argparse._SubParsersAction, day: Callable, add_project: Callable) -> None:
     """Add the sub-command `replay`."""
     parser = parsers.add_parser(
         "replay",
@@ -60,7 +60,7 @@ def add_replay(parsers: argparse._SubParsersAction, day: Callable, setting: Call
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="for all that is made"
     )
-    _add_project(parser, setting)
+    add_project(parser)
     parser.add_argument(
         "--scenario", type=Path, metavar="FILE", help="changes made on purpose, see scenarios/"
     )
@@ -71,24 +71,6 @@ def add_replay(parsers: argparse._SubParsersAction, day: Callable, setting: Call
         "--last", type=day, default=date(2013, 12, 31), help="(default: %(default)s)"
     )
     parser.set_defaults(run=_replay)
-
-
-def _add_project(parser: argparse.ArgumentParser, setting: Callable) -> None:
-    parser.add_argument(
-        "--project",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="folder with pipeline.toml, src and tests (default: the current one)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=setting,
-        metavar="SETTING=VALUE",
-        help="a setting that wins over pipeline.toml; may be repeated",
-    )
 
 
 def _turn(options: argparse.Namespace) -> int:
