@@ -75,3 +75,15 @@ def test_the_commands_labels_and_report(reference_file, logged, tmp_path, capsys
 
     assert main([*words[:3], str(tmp_path / "none"), *words[4:]]) == 1
     assert "no reference there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", [["--by-request-id"], []])
+def test_a_summary_has_a_line_for_each_day(logged, reference_file, capsys, where) -> None:
+    period = ["--first", "2013-08-01", "--last", "2013-08-31"]
+    words = ["--reference", str(reference_file), "--log", str(logged.log), *period, *where]
+    assert main(["monitoring", "summary", *words]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["day", "flights", "twice"]
+    assert [line.split()[0] for line in lines] == [f"2013-08-{day:02}" for day in range(1, 32)]
+    in_august = logged.flights["departure"].dt.month == 8
+    assert sum(int(line.split()[1].replace(",", "")) for line in lines) == in_august.sum()
